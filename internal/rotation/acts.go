@@ -1,0 +1,263 @@
+package rotation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/raxx-app/keyturn/internal/fault"
+)
+
+// GoOn ends step 1 and begins step 2 in one commit (R11–R18). problems are
+// texts by field of [GoOn] ("trigger", "reason", "ticks", "pass_why", "gate");
+// nothing was changed then. Going on twice is found and harmless.
+func (e *Engine) GoOn(ctx context.Context, by Actor, id ID, in GoOn) (problems map[string]string, err error) {
+	r, err := e.must(id)
+	if err != nil {
+		return nil, err
+	}
+	by = e.named(by)
+	err = r.update(ctx, func(cur *Rotation, c *change) error {
+		if cur.Step(StepPrecheck).State.Settled() {
+			c.quiet = true
+			return nil
+		}
+		if problems = cur.refuseGoOn(in); len(problems) > 0 {
+			c.quiet = true
+			return nil
+		}
+		now := e.now()
+		s := cur.Step(StepPrecheck)
+		cur.Trigger, cur.Reason, cur.Ticks = in.Trigger, strings.TrimSpace(in.Reason), slices.Clone(in.Ticks)
+		cur.TestOrder, cur.Operator = in.TestOrder && r.set.Trader != nil, by
+		for _, name := range s.failedItems() {
+			it, why := s.Item(name), in.PassWhy
+			if why == "" {
+				why = "the key is dead already, nothing blocks"
+			}
+			it.PassBy, it.PassWhy = by.Admin, why
+			cur.Deviations = append(cur.Deviations, Deviation{At: now, By: by, What: "failed check " + name + " was passed", Why: why})
+			c.add(cur, StepPrecheck, by, "secret.rotate.deviation", map[string]any{"check": name, "reason": it.Problem.Reason, "why": why})
+		}
+		if in.Trigger == TriggerReset {
+			c.add(cur, StepPrecheck, by, "secret.rotate.forced", map[string]any{"why": cur.Reason})
+		}
+		cur.leave(c, StepPrecheck, by, now)
+		cur.enter(c, StepGenerate, by, now)
+		cur.Step(StepGenerate).WaitsFor = by.ID
+		return nil
+	})
+	return problems, err
+}
+
+// refuseGoOn says what keeps the gate shut (3.1 of the design). A dead key
+// opens it: then every second counts more than any check.
+func (r *Rotation) refuseGoOn(in GoOn) map[string]string {
+	problems := map[string]string{}
+	s := r.Step(StepPrecheck)
+	forced := in.Trigger == TriggerReset || r.OldPrint != "" && !r.FirstRejected.IsZero()
+	if !slices.Contains(Triggers(), in.Trigger) {
+		problems["trigger"] = "Say why this rotation runs."
+	}
+	if in.Trigger != TriggerScheduled && strings.TrimSpace(in.Reason) == "" {
+		problems["reason"] = "Give a reason: it becomes part of the record."
+	}
+	for _, p := range Prerequisites() {
+		if !slices.Contains(in.Ticks, p.Name) {
+			problems["ticks"] = "All of these must be confirmed before the keys are generated."
+		}
+	}
+	if forced {
+		return problems
+	}
+	if s.State != Running || s.openItems() || len(s.Items) == 0 {
+		problems["gate"] = "Some checks are still running. Wait a moment and press Go on again."
+		return problems
+	}
+	var stuck []string
+	for _, name := range s.failedItems() {
+		if !slices.Contains(in.Pass, name) || name == CheckPair || name == CheckAccount {
+			stuck = append(stuck, name)
+		}
+	}
+	switch {
+	case len(stuck) > 0:
+		problems["gate"] = "Failed: " + strings.Join(stuck, ", ") + ". Fix them and press Check again."
+	case len(s.failedItems()) > 0 && strings.TrimSpace(in.PassWhy) == "":
+		problems["pass_why"] = "Say why the failed checks may pass: it becomes part of the record."
+	}
+	return problems
+}
+
+// Retry has something done again: the failed checks of step 1, a failed step,
+// or with item one consumer. round is the step's round that the button was
+// made for; a late press is a conflict that says so.
+func (e *Engine) Retry(ctx context.Context, by Actor, id ID, step StepName, round int, item string) error {
+	r, err := e.must(id)
+	if err != nil {
+		return err
+	}
+	by = e.named(by)
+	return r.update(ctx, func(cur *Rotation, c *change) error {
+		if !slices.Contains(StepNames(), step) {
+			return lateFault()
+		}
+		s := cur.Step(step)
+		if s.Round != round || s.State != Running && s.State != Failed {
+			return lateFault()
+		}
+		again := 0
+		for i := range s.Items {
+			it := &s.Items[i]
+			if it.State == Failed && (item == "" || it.Name == item) {
+				it.State, it.Problem = Pending, Problem{}
+				it.stamp(Failed, e.now())
+				it.Round++
+				again++
+				if step == StepVerify {
+					cur.applyAgain(it.Name)
+				}
+			}
+		}
+		if s.State == Failed {
+			s.State, s.Problem = Pending, Problem{}
+		} else if again == 0 {
+			return lateFault()
+		}
+		c.add(cur, step, by, "secret.rotate.step", map[string]any{"state": "retried", "item": item})
+		return nil
+	})
+}
+
+// applyAgain has a consumer's proof begin with handing over the pair: that
+// looks first and does nothing if the consumer has it.
+func (r *Rotation) applyAgain(consumer string) {
+	s := r.Step(StepPropagate)
+	it := s.Item(consumer)
+	if it == nil || it.State != Done {
+		return
+	}
+	it.State = Pending
+	if s.State == Done {
+		s.State = Pending
+	}
+}
+
+// Regenerate goes back to step 2 for another pair; what was sealed stays
+// sealed (R66). It is for after the click, when the pair at hand will not do.
+func (e *Engine) Regenerate(ctx context.Context, by Actor, id ID, round int) error {
+	r, err := e.must(id)
+	if err != nil {
+		return err
+	}
+	by = e.named(by)
+	return r.update(ctx, func(cur *Rotation, c *change) error {
+		s := cur.Step(StepValidate)
+		if s.Round != round || s.State != Failed {
+			return lateFault()
+		}
+		cand := cur.candidate(cur.Chosen)
+		cand.Aside, cur.Chosen = s.Problem.Reason, 0
+		s.State = Pending
+		cur.enter(c, StepGenerate, by, e.now())
+		cur.Step(StepGenerate).Note, cur.Step(StepGenerate).WaitsFor = s.Problem.Text+" "+s.Problem.Fix, by.ID
+		return nil
+	})
+}
+
+// Cancel ends a rotation before the click. It probes the old pair first: only
+// one that works proves that nothing was generated (3.4 of the design).
+func (e *Engine) Cancel(ctx context.Context, by Actor, id ID, why string) error {
+	r, err := e.must(id)
+	if err != nil {
+		return err
+	}
+	by = e.named(by)
+	cur, _ := r.look()
+	if cur.Clicked() {
+		return clickedFault()
+	}
+	if err := e.oldStillWorks(ctx, r, &cur); err != nil {
+		return err
+	}
+	sealed, err := e.cfg.Store.List(ctx, sealedKey(id, ""), "", 0)
+	if err != nil {
+		return fmt.Errorf("list sealed pairs: %w", err)
+	}
+	return r.update(ctx, func(cur *Rotation, c *change) error {
+		if cur.Clicked() {
+			return clickedFault()
+		}
+		cur.Outcome, cur.Closed, cur.Reason = Cancelled, e.now(), why
+		for _, kv := range sealed {
+			c.ops = append(c.ops, Op{Key: kv.Key, Delete: true})
+		}
+		c.ops = append(c.ops, Op{Key: sealedKey(id, fieldOld), Delete: true}, Op{Key: activePrefix + cur.KeySet, Delete: true})
+		c.add(cur, "", by, "secret.rotate.cancelled", map[string]any{"why": why})
+		return nil
+	})
+}
+
+// oldStillWorks refuses unless the old pair is proven alive. In step 1 with no
+// old pair known there is nothing that could have been clicked away.
+func (e *Engine) oldStillWorks(ctx context.Context, r *run, cur *Rotation) error {
+	if cur.OldPrint == "" {
+		if cur.Step(StepPrecheck).State.Settled() {
+			return clickedFault()
+		}
+		return nil
+	}
+	old, err := e.oldPair(ctx, cur)
+	if err != nil {
+		return err
+	}
+	p := e.probe(ctx, old)
+	if err := e.sawOld(ctx, r, p); err != nil {
+		return err
+	}
+	switch p.Verdict {
+	case Valid:
+		return nil
+	case Invalid:
+		return clickedFault()
+	case Unknown:
+	}
+	return &fault.Error{Kind: fault.Unknown, Reason: "old_unknown", Op: "rotation.Cancel", User: "Alpaca does not answer properly (" + p.Reason + "), so it is not known whether the keys were generated already.", Fix: "Try again in a minute."}
+}
+
+func clickedFault() error {
+	return &fault.Error{
+		Kind: fault.Conflict, Reason: "clicked", Op: "rotation.Cancel",
+		User: "The keys were generated already: the old pair is dead, so there is no way back and cancelling would leave trading down.",
+		Fix:  "Go on: paste the new pair. If it is lost, generate again and paste that one.",
+	}
+}
+
+func lateFault() error {
+	return &fault.Error{Kind: fault.Conflict, Reason: "late", Op: "rotation.Engine", User: "That was done already, or the rotation has moved on.", Fix: "Nothing to do. Press Open to see where it stands."}
+}
+
+// TakeOver makes by the operator: the one who is waited for and whose name the
+// record has.
+func (e *Engine) TakeOver(ctx context.Context, by Actor, id ID) error {
+	r, err := e.must(id)
+	if err != nil {
+		return err
+	}
+	by = e.named(by)
+	return r.update(ctx, func(cur *Rotation, c *change) error {
+		if c.quiet = cur.Operator.ID == by.ID; c.quiet {
+			return nil
+		}
+		before := cur.Operator
+		cur.Operator = by
+		for i := range cur.Steps {
+			if cur.Steps[i].WaitsFor == before.ID {
+				cur.Steps[i].WaitsFor = by.ID
+			}
+		}
+		c.add(cur, cur.Current().Name, by, "secret.rotate.takeover", map[string]any{"from": before.Admin})
+		return nil
+	})
+}

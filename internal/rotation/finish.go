@@ -1,0 +1,230 @@
+package rotation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// exposedKept is how many exposed times are remembered of a key set.
+const exposedKept = 5
+
+// finish is step 8 (R61–R63): compare with the snapshot, write the record, and
+// in the same commit close the rotation and erase every sealed pair.
+func (e *Engine) finish(ctx context.Context, r *run) error {
+	cur, _ := r.look()
+	pair, err := e.led.open(ctx, &cur, candidateField(cur.Chosen))
+	if err != nil {
+		return err
+	}
+	survey, surveyErr := retry(ctx, e.limits.Read, true, e.stepNote(ctx, r, StepRecord), func(ctx context.Context) (Survey, error) {
+		return e.cfg.Vendor.Survey(ctx, pair)
+	})
+	lost := []string{"positions and open orders could not be read again, so they were not compared"}
+	if surveyErr == nil {
+		if lost, err = e.compare(ctx, pair, cur.Snapshot, survey); err != nil {
+			return err
+		}
+	}
+	past, err := e.led.record(ctx, cur.KeySet)
+	if err != nil {
+		return err
+	}
+	sealed, err := e.cfg.Store.List(ctx, sealedKey(cur.ID, ""), "", 0)
+	if err != nil {
+		return fmt.Errorf("list sealed pairs: %w", err)
+	}
+	return r.update(ctx, func(cur *Rotation, c *change) error {
+		now := e.now()
+		sum := e.sum(cur, past, lost, r.set, now)
+		cur.Summary, cur.Outcome, cur.Closed = &sum, Completed, now
+		s := cur.Step(StepRecord)
+		s.Facts = summaryFacts(sum)
+		cur.leave(c, StepRecord, bot(), now)
+		c.add(cur, StepRecord, cur.Operator, "secret.rotate.completed", completedContext(cur, r.set))
+		for _, kv := range sealed {
+			c.ops = append(c.ops, Op{Key: kv.Key, Delete: true})
+		}
+		c.ops = append(c.ops, Op{Key: activePrefix + cur.KeySet, Delete: true})
+		c.conds = append(c.conds, Cond{Key: recordPrefix + cur.KeySet, Rev: past.Rev})
+		return c.put(recordPrefix+cur.KeySet, remember(cur, past, sum))
+	})
+}
+
+// sum adds the rotation up.
+func (e *Engine) sum(cur *Rotation, past Record, lost []string, set *KeySet, now time.Time) Summary {
+	x := cur.Exposure()
+	zone := e.cfg.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	sum := Summary{
+		ExposedMS: x.Took.Milliseconds(), ExposedMaxMS: x.AtMost.Milliseconds(), PasteToVerified: x.Machine.Milliseconds(),
+		TookMS: now.Sub(cur.Opened).Milliseconds(), KeyAgeDays: -1, Lost: lost, RotatedAt: cur.SealedAt,
+		NextDue: now.In(zone).AddDate(0, 0, set.CadenceDays).Format(time.DateOnly), TextsSHA256: TextsSHA256(), PreviousRotation: past.Last,
+	}
+	if !past.Completed.IsZero() {
+		sum.KeyAgeDays = int(now.Sub(past.Completed).Hours() / 24)
+	}
+	if cur.Snapshot != nil {
+		sum.SnapshotSHA256 = snapshotHash(*cur.Snapshot)
+	}
+	return sum
+}
+
+// snapshotHash is over the snapshot with the account number masked.
+func snapshotHash(s Snapshot) string {
+	s.Account.Number = Masked(s.Account.Number)
+	b, err := json.Marshal(s)
+	if err != nil {
+		return ""
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
+
+// remember is what is kept of the key set from now on.
+func remember(cur *Rotation, past Record, sum Summary) Record {
+	rec := Record{
+		KeySet: cur.KeySet, Baseline: cur.candidate(cur.Chosen).Account, Completed: cur.Closed, Last: cur.ID, NextDue: sum.NextDue,
+		Print: cur.candidate(cur.Chosen).Print, Receipts: maps.Clone(past.Receipts), Exposed: append(slices.Clone(past.Exposed), sum.ExposedMS),
+	}
+	if n := len(rec.Exposed); n > exposedKept {
+		rec.Exposed = rec.Exposed[n-exposedKept:]
+	}
+	if rec.Receipts == nil {
+		rec.Receipts = map[string]Receipt{}
+	}
+	for _, it := range cur.Step(StepPropagate).Items {
+		if it.Receipt != nil {
+			rec.Receipts[it.Name] = *it.Receipt
+		}
+	}
+	return rec
+}
+
+// compare lists what differs from the snapshot, a line each (R18, R22). It
+// never blocks: orders fill and positions move while keys are rotated.
+func (e *Engine) compare(ctx context.Context, pair Pair, snap *Snapshot, now Survey) ([]string, error) {
+	if snap == nil {
+		return nil, nil
+	}
+	var lost []string
+	held := map[string]string{}
+	for _, p := range now.Positions {
+		held[p.Symbol] = p.Qty
+	}
+	for _, p := range snap.Survey.Positions {
+		if qty, ok := held[p.Symbol]; !ok {
+			lost = append(lost, fmt.Sprintf("position %s %s: gone", p.Qty, p.Symbol))
+		} else if !sameNumber(qty, p.Qty) {
+			lost = append(lost, fmt.Sprintf("position %s: %s before, %s now", p.Symbol, p.Qty, qty))
+		}
+	}
+	still := map[string]bool{}
+	for _, o := range now.OpenOrders {
+		still[o.ID] = true
+	}
+	for _, o := range snap.Survey.OpenOrders {
+		if still[o.ID] {
+			continue
+		}
+		became, err := e.became(ctx, pair, o)
+		if err != nil {
+			return nil, err
+		}
+		lost = append(lost, fmt.Sprintf("order %s %s %s: %s", o.Side, o.Qty, o.Symbol, became))
+	}
+	return lost, nil
+}
+
+// became says what happened to an order that is not open any more: how it
+// ended, or "gone" if the account no longer knows it.
+func (e *Engine) became(ctx context.Context, pair Pair, o Order) (string, error) {
+	orders, err := retry(ctx, e.limits.Read, true, nil, func(ctx context.Context) ([]Order, error) {
+		return e.cfg.Book.Orders(ctx, pair, o.ClientID, o.CreatedAt)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
+		return "not open any more; how it ended could not be read", nil
+	case len(orders) == 0:
+		return "gone", nil
+	}
+	return orders[0].Status, nil
+}
+
+func summaryFacts(s Summary) []Fact {
+	facts := []Fact{
+		{Name: "exposed", Label: "Exposed", Value: exposedText(s.ExposedMS, s.ExposedMaxMS)},
+		{Name: "paste_to_verified", Label: "Paste to verified", Value: strconv.FormatInt(s.PasteToVerified, 10) + " ms"},
+		{Name: "next_due", Label: "Next due", Value: s.NextDue},
+		{Name: "compared", Label: "Against the snapshot", Value: "nothing is missing"},
+	}
+	if len(s.Lost) > 0 {
+		facts[3].Value = strconv.Itoa(len(s.Lost)) + " differences"
+	}
+	return facts
+}
+
+func exposedText(took, atMost int64) string {
+	sec := func(ms int64) string {
+		if ms < 10_000 {
+			return strconv.FormatFloat(float64(ms)/1000, 'f', 1, 64) + " s"
+		}
+		return strconv.FormatInt((ms+500)/1000, 10) + " s"
+	}
+	if atMost <= took {
+		return sec(took)
+	}
+	return sec(took) + " (at most " + sec(atMost) + ")"
+}
+
+// completedContext is the record of R61–R63 and of the field list at the end
+// of docs/requirements.md. The account number is masked.
+func completedContext(cur *Rotation, set *KeySet) map[string]any {
+	chosen, sum := cur.candidate(cur.Chosen), cur.Summary
+	steps := map[string]any{}
+	for i := range cur.Steps {
+		s := &cur.Steps[i]
+		m := stepContext(s)
+		m["started"], m["ended"] = stamp(s.Started), stamp(s.Ended)
+		steps[string(s.Name)] = m
+	}
+	m := map[string]any{
+		"secret_name": set.Names.KeyID, "secret_names": []string{set.Names.KeyID, set.Names.Secret},
+		"method": "operator-assisted-dashboard", "rotated_at": stamp(sum.RotatedAt),
+		"sop": SOPID, "sop_version": SOPVersion, "sop_texts_sha256": sum.TextsSHA256,
+		"trigger": string(cur.Trigger), "reason": cur.Reason, "opened_by": cur.Operator.Admin, "role": "ops", "prerequisites": cur.Ticks,
+		"fingerprint_old": cur.OldPrint, "fingerprint_new": chosen.Print, "key_id_last4_old": cur.OldLast4, "key_id_last4_new": chosen.Last4,
+		"account": Masked(chosen.Account.Number), "key_age_days": sum.KeyAgeDays,
+		"opened": stamp(cur.Opened), "clicked": stamp(cur.ClickedAt), "last_ok": stamp(cur.LastOK), "first_rejected": stamp(cur.FirstRejected),
+		"sealed": stamp(cur.SealedAt), "verified": stamp(cur.VerifiedAt),
+		"exposed_ms": sum.ExposedMS, "exposed_max_ms": sum.ExposedMaxMS, "paste_to_verified_ms": sum.PasteToVerified,
+		"took_ms": sum.TookMS, "took_expected_ms": AverageDuration.Milliseconds(),
+		"snapshot_sha256": sum.SnapshotSHA256, "differences": sum.Lost, "steps": steps, "deviations": deviations(cur),
+		"outcome": string(Completed), "next_due": sum.NextDue, "previous_rotation": string(sum.PreviousRotation),
+	}
+	if sum.KeyAgeDays >= 0 {
+		m["days_over_cadence"] = sum.KeyAgeDays - set.CadenceDays
+	}
+	if cur.Order != nil {
+		m["test_order"] = *cur.Order
+	}
+	return m
+}
+
+func deviations(cur *Rotation) []map[string]string {
+	list := make([]map[string]string, 0, len(cur.Deviations))
+	for _, d := range cur.Deviations {
+		list = append(list, map[string]string{"at": stamp(d.At), "by": d.By.Admin, "what": d.What, "why": d.Why})
+	}
+	return list
+}

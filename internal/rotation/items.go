@@ -1,0 +1,143 @@
+package rotation
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/raxx-app/keyturn/internal/fault"
+)
+
+// setItem changes one item of a step, adding it if it is not there, and
+// commits. An item that is running has a start, one that is not has an end.
+func (e *Engine) setItem(ctx context.Context, r *run, step StepName, name string, set func(*Rotation, *Item)) error {
+	return r.update(ctx, func(cur *Rotation, _ *change) error {
+		s := cur.Step(step)
+		it := s.Item(name)
+		if it == nil {
+			s.Items = append(s.Items, Item{Name: name, State: Pending})
+			it = &s.Items[len(s.Items)-1]
+		}
+		was := it.State
+		set(cur, it)
+		it.stamp(was, e.now())
+		return nil
+	})
+}
+
+// stamp sets the times that follow from a change of state.
+func (it *Item) stamp(was State, now time.Time) {
+	switch {
+	case it.State == was:
+	case it.State == Running:
+		it.Started, it.Ended = now, time.Time{}
+		it.Tries = 0
+	case it.State == Pending:
+		it.Started, it.Ended = time.Time{}, time.Time{}
+	default:
+		if it.Ended = now; it.Started.IsZero() {
+			it.Started = now
+		}
+	}
+}
+
+// fail marks the item failed with what err says to people.
+func (it *Item) fail(err error) { it.State, it.Problem = Failed, problemOf(err) }
+
+// retrying returns the note that [retry] calls before it tries again: people
+// see what fails and that the bot goes on by itself.
+func (e *Engine) retrying(ctx context.Context, r *run, step StepName, name string) func(error) {
+	return func(err error) {
+		// If this cannot be stored, what follows cannot either, and says so.
+		_ = e.setItem(ctx, r, step, name, func(_ *Rotation, it *Item) {
+			it.Tries++
+			it.Detail = fault.UserText(err) + " The bot tries again by itself."
+		})
+	}
+}
+
+// openItems reports whether an item of the step still has something to do.
+func (s *Step) openItems() bool {
+	for _, it := range s.Items {
+		if it.State == Pending || it.State == Running {
+			return true
+		}
+	}
+	return false
+}
+
+// pendingItems reports whether an item waits to be begun.
+func (s *Step) pendingItems() bool {
+	return slices.ContainsFunc(s.Items, func(it Item) bool { return it.State == Pending })
+}
+
+// failedItems returns the names of the items that failed and that nobody let
+// pass.
+func (s *Step) failedItems() []string {
+	var names []string
+	for _, it := range s.Items {
+		if it.State == Failed && it.PassWhy == "" {
+			names = append(names, it.Name)
+		}
+	}
+	return names
+}
+
+// stepContext is what the audit row of a step holds.
+func stepContext(s *Step) map[string]any {
+	m := map[string]any{"number": s.Number, "state": string(s.State), "round": s.Round}
+	if !s.Started.IsZero() && !s.Ended.IsZero() {
+		m["took_ms"] = s.Ended.Sub(s.Started).Milliseconds()
+	}
+	if s.Problem.Reason != "" {
+		m["reason"] = s.Problem.Reason
+	}
+	if s.State == Skipped {
+		m["why"] = s.Note
+	}
+	if len(s.Facts) > 0 {
+		m["evidence"] = factMap(s.Facts)
+	}
+	if len(s.Items) > 0 {
+		items := map[string]any{}
+		for _, it := range s.Items {
+			items[it.Name] = itemContext(it)
+		}
+		m["items"] = items
+	}
+	return m
+}
+
+func itemContext(it Item) map[string]any {
+	m := map[string]any{"kind": it.Kind, "state": string(it.State)}
+	for k, v := range map[string]string{"level": string(it.Level), "detail": it.Detail, "reason": it.Problem.Reason, "passed_because": it.PassWhy, "passed_by": it.PassBy} {
+		if v != "" {
+			m[k] = v
+		}
+	}
+	if !it.Ended.IsZero() {
+		m["took_ms"] = it.Ended.Sub(it.Started).Milliseconds()
+	}
+	if len(it.Facts) > 0 {
+		m["evidence"] = factMap(it.Facts)
+	}
+	return m
+}
+
+func factMap(facts []Fact) map[string]any {
+	m := map[string]any{}
+	for _, f := range facts {
+		m[f.Name] = f.Value
+	}
+	return m
+}
+
+// Masked returns an account number with all but its last four hidden, as it is
+// written everywhere but in the operator's own view.
+func Masked(number string) string {
+	r := []rune(number)
+	if len(r) <= 4 {
+		return "…"
+	}
+	return "…" + string(r[len(r)-4:])
+}

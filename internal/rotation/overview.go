@@ -1,0 +1,81 @@
+package rotation
+
+import "time"
+
+// A Record is what is remembered of a key set between rotations.
+type Record struct {
+	KeySet    string             `json:"keyset"`
+	Rev       Rev                `json:"-"`
+	Baseline  Account            `json:"baseline,omitzero"` // identity the last completed rotation ended with
+	Completed time.Time          `json:"completed,omitzero"`
+	Last      ID                 `json:"last,omitempty"`       // last completed rotation
+	NextDue   string             `json:"next_due,omitempty"`   // calendar day, 2027-05-21
+	Exposed   []int64            `json:"exposed_ms,omitempty"` // of the last five completed, newest last
+	Receipts  map[string]Receipt `json:"receipts,omitempty"`   // last successful Apply by consumer
+	Print     string             `json:"print,omitempty"`      // fingerprint of the pair it left in place
+}
+
+// An Overview is everything that a person may be shown of a rotation: the
+// rotation, how its key set is configured, and what is remembered of it.
+type Overview struct {
+	Rotation    Rotation
+	Names       Names
+	Place       string // of the pair in the vault
+	CadenceDays int
+	Targets     []TargetInfo
+	Order       *OrderSpec // nil: no test order is configured
+	Past        Record
+	Now         time.Time
+}
+
+// A TargetInfo is one configured consumer as people see it.
+type TargetInfo struct {
+	Name      string
+	Kind      string
+	CoveredBy string
+	Counts    bool
+}
+
+// A GateCount is the sum over the items of step 1 (3.1 of the design).
+type GateCount struct {
+	Ready, Unproven, Failed, Passed, Open int
+}
+
+// Gate counts the items of step 1: Open are still running, Passed failed but
+// somebody let them pass with a reason.
+func (o Overview) Gate() GateCount {
+	var n GateCount
+	for _, it := range o.Rotation.Step(StepPrecheck).Items {
+		switch {
+		case !it.State.Settled() && it.State != Failed:
+			n.Open++
+		case it.State == Failed && it.PassWhy != "":
+			n.Passed++
+		case it.State == Failed:
+			n.Failed++
+		case it.Level == Unproven:
+			n.Unproven++
+		default:
+			n.Ready++
+		}
+	}
+	return n
+}
+
+// A GoOn is what the operator says when they leave step 1: every question is
+// asked before the click.
+type GoOn struct {
+	Trigger   Trigger
+	Reason    string   // needed for every trigger but scheduled
+	Ticks     []string // of Prerequisites, by name; all are needed
+	TestOrder bool
+	Pass      []string // failed items to let pass
+	PassWhy   string   // needed with Pass
+}
+
+// A Prerequisite is something only the operator can confirm (R14–R17, R33).
+type Prerequisite struct {
+	Name string // stable: "dashboard_access"
+	Text string
+	Hint string // shown smaller; may be empty
+}

@@ -1,0 +1,144 @@
+package rotation
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// A run is one open rotation in memory. Every change goes through update, which
+// commits before anybody can see it.
+type run struct {
+	id   ID
+	led  *ledger
+	set  *KeySet
+	tell func(ID) // called after each commit
+
+	mu      sync.Mutex
+	cur     Rotation
+	changed chan struct{} // closed by the next commit
+	queue   []*request    // waiting for the commit under way
+	busy    bool          // a caller of update is committing
+}
+
+// A request is one call of update.
+type request struct {
+	apply func(*Rotation, *change) error
+	err   error
+	done  chan struct{}
+}
+
+func newRun(led *ledger, set *KeySet, r Rotation, tell func(ID)) *run {
+	return &run{id: r.ID, led: led, set: set, cur: r, tell: tell, changed: make(chan struct{})}
+}
+
+// look returns the rotation as committed, and a channel that is closed when it
+// changes. The caller must not change what it points to.
+func (r *run) look() (Rotation, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cur, r.changed
+}
+
+// await returns when ok holds or ctx ends.
+func (r *run) await(ctx context.Context, ok func(*Rotation) bool) error {
+	for {
+		cur, changed := r.look()
+		if ok(&cur) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// update lets apply change a copy of the rotation and commits it. Calls that
+// come while a commit is under way share the next one, so a hundred consumers
+// do not wait for a hundred disk writes. If apply returns an error nothing of
+// it is kept. apply runs under a lock and must not wait for anything.
+func (r *run) update(ctx context.Context, apply func(*Rotation, *change) error) error {
+	req := &request{apply: apply, done: make(chan struct{})}
+	r.mu.Lock()
+	r.queue = append(r.queue, req)
+	if r.busy {
+		r.mu.Unlock()
+		<-req.done // the committing caller takes it; a commit cannot be cancelled
+		return req.err
+	}
+	r.busy = true
+	for len(r.queue) > 0 {
+		batch := r.queue
+		r.queue = nil
+		next := r.cur
+		r.mu.Unlock()
+		committed := r.commit(context.WithoutCancel(ctx), batch, next)
+		r.mu.Lock()
+		if committed != nil {
+			r.cur = *committed
+			close(r.changed)
+			r.changed = make(chan struct{})
+		}
+		for _, b := range batch {
+			close(b.done)
+		}
+	}
+	r.busy = false
+	r.mu.Unlock()
+	return req.err
+}
+
+// commit applies a batch and commits it once. It returns nil if there was
+// nothing to commit or it could not be; every request then has its error.
+func (r *run) commit(ctx context.Context, batch []*request, next Rotation) *Rotation {
+	all := change{quiet: true}
+	applied := make([]*request, 0, len(batch))
+	for _, b := range batch {
+		var c change
+		trial := clone(next) // what a refused request half did is dropped with it
+		if b.err = b.apply(&trial, &c); b.err == nil {
+			next, applied = trial, append(applied, b)
+			all.join(c)
+		}
+	}
+	if len(applied) == 0 {
+		return nil
+	}
+	if err := r.led.commit(ctx, &next, &all); err != nil {
+		for _, a := range applied {
+			a.err = err
+		}
+		return nil
+	}
+	if r.tell != nil && !all.quiet {
+		r.tell(next.ID)
+	}
+	return &next
+}
+
+// join adds what o holds to c.
+func (c *change) join(o change) {
+	c.rows = append(c.rows, o.rows...)
+	c.conds = append(c.conds, o.conds...)
+	c.ops = append(c.ops, o.ops...)
+	c.quiet = c.quiet && o.quiet
+}
+
+// clone copies everything that an update may change in place. Facts, receipts
+// and snapshots are replaced, never changed.
+func clone(r Rotation) Rotation {
+	r.Steps = slices.Clone(r.Steps)
+	for i := range r.Steps {
+		r.Steps[i].Items = slices.Clone(r.Steps[i].Items)
+	}
+	r.Candidates = slices.Clone(r.Candidates)
+	r.Deviations = slices.Clone(r.Deviations)
+	r.Ticks = slices.Clone(r.Ticks)
+	if r.Order != nil {
+		o := *r.Order
+		r.Order = &o
+	}
+	return r
+}
