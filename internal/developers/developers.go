@@ -1,0 +1,194 @@
+// Package developers tells people that a pair has changed and where to pull it
+// from. It reaches them through a [rotation.Notifier] only, and it never hands
+// a value on (R46, R47): a developer reads the new pair from the vault.
+//
+// It does not know how a note looks, nor who pressed Updated: the roll-call
+// goes on after the rotation.
+package developers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/raxx-app/keyturn/internal/fault"
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+// A Group is the people of one consumer of kind "developers".
+type Group struct {
+	Name     string   // of the consumer in bot.yml
+	KeySet   string   // whose pair it is
+	Users    []string // Slack user IDs; a repeated one is told once
+	Channel  string   // instead of Users: the ID of a direct conversation that the bot is in
+	Place    string   // where the pair is pulled from, for people
+	Names    rotation.Names
+	Notifier rotation.Notifier
+	Now      func() time.Time
+}
+
+var _ rotation.Consumer = (*Group)(nil)
+
+// Names of [rotation.Note.Data] in a note of kind [rotation.NoteUpdate].
+const (
+	DataPlace  = "place"          // where to pull from
+	DataKeyID  = "key_id_name"    // name of the key ID's variable
+	DataSecret = "secret_name"    // name of the secret key's variable
+	DataLast4  = "key_id_last4"   // last four characters of the new key ID
+	dataTold   = "informed"       // in a receipt: how many were told
+	dataFor    = "rotation"       // in a receipt: in which rotation
+	reasonDM   = "dm_not_ours"    // G6
+	reasonNone = "nobody_to_tell" // neither users nor channel
+)
+
+// Ready implements [rotation.Consumer]: it tries whether each person can be
+// written to, without writing.
+func (g *Group) Ready(ctx context.Context) rotation.Readiness {
+	to := g.people()
+	if len(to) == 0 {
+		return notReady(g.nobody())
+	}
+	errs := each(to, func(person string) error { return g.Notifier.Reach(ctx, person) })
+	if failed, err := sum(to, errs); err != nil {
+		return notReady(g.unreachable(failed, err))
+	}
+	return rotation.Readiness{
+		Level:  rotation.Ready,
+		Detail: fmt.Sprintf("%d of %d can be written to", len(to), len(to)),
+	}
+}
+
+// Apply implements [rotation.Consumer]: it tells everybody at once. A note has
+// a key of its own for each rotation, consumer and person, so that a repeat
+// tells only those who were not told yet. If the receipt of the same rotation
+// is of another pair, somebody generated again: what people pulled before is
+// dead, and they are told anew.
+func (g *Group) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receipt, error) {
+	to := g.people()
+	if len(to) == 0 {
+		return rotation.Receipt{}, g.nobody()
+	}
+	note := rotation.Note{
+		Kind: rotation.NoteUpdate, Rotation: d.Rotation, KeySet: d.KeySet, Consumer: g.Name,
+		Data: map[string]string{
+			DataPlace: g.Place, DataKeyID: g.Names.KeyID, DataSecret: g.Names.Secret, DataLast4: d.Pair.Last4(),
+		},
+	}
+	errs := each(to, func(person string) error {
+		return g.Notifier.Send(ctx, g.key(d, person), person, note)
+	})
+	if failed, err := sum(to, errs); err != nil {
+		return rotation.Receipt{}, &fault.Error{
+			Kind: fault.KindOf(err), Reason: "not_all_told", Op: "developers.Apply", RetryAfter: fault.RetryAfter(err), Err: err,
+			User: fmt.Sprintf("%d of %d were told; not %s. %s", len(to)-len(failed), len(to), strings.Join(failed, ", "), fault.UserText(err)),
+			Fix:  "Tell them to pull the new pair from " + g.Place + ". " + fault.FixText(err),
+		}
+	}
+	told := strconv.Itoa(len(to))
+	return rotation.Receipt{
+		At: g.Now().UTC(), Print: d.Print,
+		Data:  map[string]string{dataTold: told, dataFor: string(d.Rotation)},
+		Facts: []rotation.Fact{{Name: "informed", Label: "Informed", Value: told + " of " + told}},
+	}, nil
+}
+
+// Verify implements [rotation.Consumer]. Having told people is all that this
+// consumer can prove; it does not count for the exposed time.
+func (g *Group) Verify(_ context.Context, _ rotation.Delivery, r rotation.Receipt) (rotation.Proof, error) {
+	told := r.Data[dataTold]
+	return rotation.Proof{
+		Done:   true,
+		Detail: "informed " + told + " of " + told + "; roll-call goes on",
+		Facts:  []rotation.Fact{{Name: "informed", Label: "Informed", Value: told + " of " + told}},
+	}, nil
+}
+
+// people returns who is told, each once.
+func (g *Group) people() []string {
+	if g.Channel != "" {
+		return []string{g.Channel}
+	}
+	var out []string
+	for _, u := range g.Users {
+		if !slices.Contains(out, u) {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// key is what makes a note one note.
+func (g *Group) key(d rotation.Delivery, person string) string {
+	key := strings.Join([]string{"developers", string(d.Rotation), g.Name, person}, "/")
+	if l := d.Last; l != nil && l.Data[dataFor] == string(d.Rotation) && l.Print != d.Print {
+		key += "/" + d.Print // a later pair of the same rotation
+	}
+	return key
+}
+
+func (g *Group) nobody() error {
+	return &fault.Error{
+		Kind: fault.Invalid, Reason: reasonNone, Op: "developers.Group",
+		User: "The consumer " + g.Name + " names nobody to tell.",
+		Fix:  "Give it users (Slack user IDs) in bot.yml, then restart the bot.",
+	}
+}
+
+// unreachable explains why some cannot be written to. A configured channel
+// that Slack does not show is nearly always somebody else's direct message
+// (G6): a bot can only write into conversations that it is in.
+func (g *Group) unreachable(failed []string, err error) error {
+	kind := fault.KindOf(err)
+	if g.Channel != "" && (kind == fault.NotFound || kind == fault.Denied || kind == fault.Invalid) {
+		return &fault.Error{
+			Kind: kind, Reason: reasonDM, Op: "developers.Ready", Err: err,
+			User: "The bot cannot write into " + g.Channel + ". The ID of a direct message works only for the two who are in it, and the bot is not one of them.",
+			Fix:  "Name the people instead: users: [U…] in bot.yml; the bot then opens its own direct message with each. Then restart the bot.",
+		}
+	}
+	return &fault.Error{
+		Kind: kind, Reason: fault.ReasonOf(err), Op: "developers.Ready", RetryAfter: fault.RetryAfter(err), Err: err,
+		User: "The bot cannot write to " + strings.Join(failed, ", ") + ". " + fault.UserText(err),
+		Fix:  fault.FixText(err),
+	}
+}
+
+// each runs f for everybody at once and returns their errors in order.
+func each(to []string, f func(person string) error) []error {
+	errs := make([]error, len(to))
+	var wg sync.WaitGroup
+	for i, person := range to {
+		wg.Go(func() { errs[i] = f(person) })
+	}
+	wg.Wait()
+	return errs
+}
+
+// sum returns whom it went wrong for, and the error that decides: one that
+// needs a person before one that passes.
+func sum(to []string, errs []error) (failed []string, err error) {
+	passes := func(err error) bool {
+		k := fault.KindOf(err)
+		return k == fault.Transient || k == fault.Unknown
+	}
+	for i, e := range errs {
+		if e == nil {
+			continue
+		}
+		failed = append(failed, to[i])
+		if err == nil || passes(err) && (!passes(e) || fault.RetryAfter(e) > fault.RetryAfter(err)) {
+			err = e
+		}
+	}
+	return failed, err
+}
+
+func notReady(err error) rotation.Readiness {
+	return rotation.Readiness{Level: rotation.NotReady, Problem: rotation.Problem{
+		Kind: fault.KindOf(err).String(), Reason: fault.ReasonOf(err), Text: fault.UserText(err), Fix: fault.FixText(err),
+	}}
+}

@@ -1,0 +1,51 @@
+package githubsim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// repository is what the service shows of a repository. No exchange is
+// recorded; the fields are those that the schema "repository" of
+// openapi.actions-secrets.subset.json requires, and permissions.
+func (c *call) repository(r *repo) map[string]any {
+	full := r.owner + "/" + r.name
+	api := "https://api.github.com/repos/" + full
+	made := "2024-01-01T00:00:00Z"
+	out := map[string]any{
+		"id": r.id, "node_id": fmt.Sprintf("R_%d", r.id), "name": r.name, "full_name": full,
+		"private": true, "fork": false, "archived": r.archived, "disabled": false,
+		"description": nil, "homepage": nil, "language": nil, "license": nil, "mirror_url": nil,
+		"default_branch": "main", "size": 1, "forks": 0, "forks_count": 0, "open_issues": 0,
+		"open_issues_count": 0, "stargazers_count": 0, "watchers": 0, "watchers_count": 0,
+		"has_downloads": true, "has_issues": true, "has_projects": true, "has_wiki": true, "has_pages": false,
+		"created_at": made, "updated_at": made, "pushed_at": made,
+		"url": api, "html_url": "https://github.com/" + full, "svn_url": "https://github.com/" + full,
+		"clone_url": "https://github.com/" + full + ".git", "git_url": "git:github.com/" + full + ".git",
+		"ssh_url": "git@github.com:" + full + ".git",
+		"owner":   owner(r.owner),
+		"permissions": map[string]bool{
+			"admin": c.token.Admin, "maintain": c.token.Admin, "push": c.token.Push,
+			"triage": c.token.Push, "pull": true,
+		},
+	}
+	for _, what := range strings.Fields("archive assignees blobs branches collaborators comments commits compare " +
+		"contents contributors deployments downloads events forks git_commits git_refs git_tags hooks issue_comment " +
+		"issue_events issues keys labels languages merges milestones notifications pulls releases stargazers " +
+		"statuses subscribers subscription tags teams trees") {
+		out[what+"_url"] = api + "/" + what
+	}
+	return out
+}
+
+func owner(login string) map[string]any {
+	api := "https://api.github.com/users/" + login
+	out := map[string]any{
+		"login": login, "id": 1, "node_id": "O_1", "gravatar_id": "", "type": "Organization", "site_admin": false,
+		"url": api, "html_url": "https://github.com/" + login, "avatar_url": api + "/avatar",
+	}
+	for _, what := range strings.Fields("events followers following gists organizations received_events repos starred subscriptions") {
+		out[what+"_url"] = api + "/" + what
+	}
+	return out
+}
