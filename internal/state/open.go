@@ -1,0 +1,256 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/raxx-app/keyturn/internal/fault"
+)
+
+// formatVersion is how this program lays out the file. A file with a higher one
+// is refused.
+const formatVersion = 1
+
+// minSize is what bbolt writes when it makes a file: four pages, in bytes.
+const minSize = 4 << 12
+
+// lockWait is how long Open waits for another process to let go of the file; a
+// restart may overlap a little.
+const lockWait = 300 * time.Millisecond
+
+// The buckets. Callers reach recordsBucket only.
+var (
+	aboutBucket   = []byte("keyturn")
+	recordsBucket = []byte("records")
+	formatKey     = []byte("format")
+)
+
+// A Config says where the state is and how it may be opened.
+type Config struct {
+	// Path of the file. It is created with mode 0600 if it is absent, and so
+	// are the directories above it, with mode 0700.
+	Path string
+	// Ephemeral is the value of the environment variable DYNO. If it is not
+	// empty, Open refuses: the disk of a Heroku dyno is wiped daily
+	// (https://devcenter.heroku.com/articles/dyno-restarts).
+	Ephemeral string
+	// ReadOnly opens a file that exists, for reading. Nothing is created or
+	// changed, and several processes may do so at once, but not beside a bot.
+	ReadOnly bool
+}
+
+// Open opens the state, checks every record in it, and keeps every other
+// process out until Close. All its errors but that of ctx are [*fault.Error],
+// with the reasons state_locked, state_ephemeral, state_missing (ReadOnly),
+// state_readable, state_foreign, state_newer, state_damaged and state_unusable.
+//
+// A caller inside a testing/synctest bubble must open and close it there.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	if cfg.Ephemeral != "" {
+		return nil, ephemeralError(cfg.Ephemeral)
+	}
+	if err := prepare(cfg); err != nil {
+		return nil, openError(cfg.Path, err)
+	}
+	db, err := openDB(cfg)
+	if err != nil {
+		return nil, openError(cfg.Path, err)
+	}
+	if err := guard(func() error { return load(db, cfg) }); err != nil {
+		_ = db.Close()
+		return nil, openError(cfg.Path, err)
+	}
+	s := newStore(db, cfg)
+	if !cfg.ReadOnly {
+		// For the message that the next process shows; the lock does not need it.
+		_ = os.WriteFile(pidPath(cfg.Path), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
+		go s.commitAll()
+	}
+	return s, nil
+}
+
+// prepare makes the directory, or finds out that there is nothing to read.
+func prepare(cfg Config) error {
+	if cfg.Path == "" {
+		return errors.New("no path")
+	}
+	switch info, err := os.Stat(cfg.Path); {
+	case errors.Is(err, fs.ErrNotExist) && cfg.ReadOnly:
+		return missingError(cfg.Path)
+	case errors.Is(err, fs.ErrNotExist):
+		return makeDir(filepath.Dir(cfg.Path))
+	case err != nil:
+		return fmt.Errorf("look at state file: %w", err)
+	case !info.Mode().IsRegular():
+		return foreignError(cfg.Path, nil)
+	case info.Size() == 0 && cfg.ReadOnly:
+		return missingError(cfg.Path)
+	case info.Size() != 0 && info.Size() < minSize:
+		return foreignError(cfg.Path, fmt.Errorf("only %d bytes", info.Size()))
+	}
+	return nil
+}
+
+// makeDir makes dir and what is missing above it, each durable in its parent.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make state directory: %w", err)
+	}
+	return syncDir(parent)
+}
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // the directory of the configured file
+	if err != nil {
+		return fmt.Errorf("open directory: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// openDB opens and locks the file. Every commit is synced to the disk before it
+// returns: NoSync and NoGrowSync stay false.
+func openDB(cfg Config) (*bolt.DB, error) {
+	var db *bolt.DB
+	var file *os.File
+	err := guard(func() (err error) {
+		db, err = bolt.Open(cfg.Path, 0o600, &bolt.Options{
+			Timeout:      lockWait,
+			ReadOnly:     cfg.ReadOnly,
+			FreelistType: bolt.FreelistMapType,
+			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+				f, err := os.OpenFile(name, flag, mode) //nolint:gosec // the configured file
+				if err != nil {
+					return nil, fmt.Errorf("open state file: %w", err)
+				}
+				if err := private(f, cfg.Path); err != nil {
+					return nil, errors.Join(err, f.Close())
+				}
+				file = f
+				return f, nil
+			},
+		})
+		return err
+	})
+	if err != nil && file != nil {
+		// After a panic bbolt has not done so, and the mapping would keep the lock
+		// alive. A second close does nothing.
+		_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) //nolint:gosec // a descriptor is small
+		_ = file.Close()
+	}
+	if err == nil && !cfg.ReadOnly {
+		if err = syncDir(filepath.Dir(cfg.Path)); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
+	return db, err
+}
+
+// private refuses a file that other users of the machine can read or write.
+func private(f *os.File, path string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at state file: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return &fault.Error{
+			Kind: fault.Denied, Reason: "state_readable", Op: "state.Open",
+			User: fmt.Sprintf("Other users of this machine have access to the state file %s (mode %04o).", path, mode),
+			Fix:  "Find out why, then run: chmod 600 " + path + ".",
+		}
+	}
+	return nil
+}
+
+// load checks the format, makes it in a new file, and reads every record once:
+// a damaged file must stop the bot at its start, not in the middle of a rotation.
+func load(db *bolt.DB, cfg Config) error {
+	fresh := false
+	err := db.View(func(tx *bolt.Tx) error {
+		about, records := tx.Bucket(aboutBucket), tx.Bucket(recordsBucket)
+		if about == nil {
+			if first, _ := tx.Cursor().First(); first != nil {
+				return foreignError(cfg.Path, nil)
+			}
+			fresh = true
+			return nil
+		}
+		has, err := strconv.Atoi(string(about.Get(formatKey)))
+		switch {
+		case err != nil || has < 1 || records == nil:
+			return fmt.Errorf("format record: %w", errDamaged)
+		case has > formatVersion:
+			return newerError(cfg.Path, has)
+		}
+		return checkRecords(records)
+	})
+	if err != nil || !fresh {
+		return err
+	}
+	if cfg.ReadOnly {
+		return missingError(cfg.Path)
+	}
+	return db.Update(func(tx *bolt.Tx) error {
+		about, err := tx.CreateBucket(aboutBucket)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucket(recordsBucket); err != nil {
+			return err
+		}
+		return about.Put(formatKey, []byte(strconv.Itoa(formatVersion)))
+	})
+}
+
+func checkRecords(records *bolt.Bucket) error {
+	last := records.Sequence()
+	return records.ForEach(func(k, v []byte) error {
+		rev, _, err := decode(k, v)
+		if err == nil && uint64(rev) > last {
+			err = fmt.Errorf("revision %d is from the future: %w", rev, errDamaged)
+		}
+		if err != nil {
+			return fmt.Errorf("record %q: %w", k, err)
+		}
+		return nil
+	})
+}
+
+func pidPath(path string) string { return path + ".pid" }
+
+// Holder returns the process ID of the bot that has the state at path open, or
+// 0 if it is not known. It says so in messages; only the lock decides.
+func Holder(path string) int {
+	b, err := os.ReadFile(pidPath(path)) //nolint:gosec // beside the configured file
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 0 {
+		return 0
+	}
+	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+		return 0 // left by a bot that was killed
+	}
+	return pid
+}
