@@ -1,0 +1,175 @@
+package modals
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+const (
+	channelProblems = 8    // failed items that the channel message shows in full, over all steps
+	channelLines    = 1500 // characters for the other items of one step
+)
+
+// Channel returns the one message that a rotation has in the ops channel. It is
+// the same as long as the rotation is: running times are start stamps, so it is
+// sent again only when something happened. Account numbers show their last
+// four characters only.
+func Channel(o rotation.Overview) Message {
+	p := &page{hide: hider(o), left: channelProblems}
+	r := o.Rotation
+	headline := p.headline(o)
+	p.text(headline)
+	p.small(p.origin(o))
+	p.lines(p.stepLines(r)...)
+	if r.Outcome != rotation.Open {
+		p.ending(o)
+		return Message{Text: p.notification(o), Blocks: p.blocks}
+	}
+	p.text(exposure(r))
+	for _, s := range shownSteps(r) {
+		p.channelStep(o, s)
+	}
+	p.deviations(r)
+	cur := r.Current()
+	p.text(p.waiting(o, cur))
+	p.channelButtons(o, cur)
+	return Message{Text: p.notification(o), Blocks: p.blocks}
+}
+
+// headline says in one line how the rotation stands.
+func (p *page) headline(o rotation.Overview) string {
+	r := o.Rotation
+	name := "*" + p.esc(keySetName(o), nameMax) + "*"
+	switch r.Outcome {
+	case rotation.Completed:
+		return "✅ " + name + ": rotated. The new pair works everywhere and the old one is dead."
+	case rotation.Cancelled:
+		return "⏹️ " + name + ": rotation cancelled. The pair was not changed."
+	case rotation.Open:
+	}
+	cur := r.Current()
+	step := fmt.Sprintf("step %d of %d, %s", cur.Number, len(r.Steps), strings.ToLower(rotation.Text(cur.Name).Title))
+	switch {
+	case needsPerson(r):
+		return "❌ " + name + ": needs a person at " + step
+	case r.Exposure().Running:
+		return "🔴 " + name + ": " + step
+	}
+	return "🔑 " + name + ": " + step
+}
+
+// notification is what a phone shows: the headline without markup, and who is
+// waited for.
+func (p *page) notification(o rotation.Overview) string {
+	text := strings.ReplaceAll(p.headline(o), "*", "")
+	if o.Rotation.Outcome == rotation.Open {
+		if w := p.waiting(o, o.Rotation.Current()); strings.HasPrefix(w, "Waiting") {
+			text += ". " + w
+		}
+	}
+	return text
+}
+
+// origin says who runs the rotation, and why.
+func (p *page) origin(o rotation.Overview) string {
+	r := o.Rotation
+	parts := []string{p.person(r.Operator.ID), rotation.TriggerText(r.Trigger)}
+	if r.Reason != "" {
+		parts = append(parts, p.esc(r.Reason, reasonMax))
+	}
+	if !r.Opened.IsZero() {
+		parts = append(parts, "opened "+moment(r.Opened))
+	}
+	if r.OldLast4 != "" && r.Outcome != rotation.Completed { // the summary names both keys
+		parts = append(parts, "old key "+p.esc(last4(r.OldLast4), 12))
+	}
+	if c := candidate(r); c.Last4 != "" && r.Outcome != rotation.Completed {
+		parts = append(parts, "new key "+p.esc(last4(c.Last4), 12))
+	}
+	if s := r.Snapshot; s != nil && s.Account.Number != "" {
+		parts = append(parts, "account "+p.esc(rotation.Masked(s.Account.Number), 12))
+	}
+	return strings.Join(append(parts, "`"+p.esc(string(r.ID), 20)+"`"), " · ")
+}
+
+// stepLines shows the eight steps, a line each.
+func (p *page) stepLines(r rotation.Rotation) []string {
+	lines := make([]string, 0, len(r.Steps))
+	for _, s := range r.Steps {
+		line := fmt.Sprintf("%s %d %s", sign(r, s), s.Number, rotation.Text(s.Name).Title)
+		switch {
+		case r.Outcome == rotation.Open && s.State == rotation.Running && !s.Started.IsZero():
+			line = fmt.Sprintf("%s *%d %s* · %s", mark(s.State), s.Number, rotation.Text(s.Name).Title, started(s.Started))
+		case s.State == rotation.Done && !s.Ended.IsZero():
+			line += " · " + took(s.Ended.Sub(s.Started))
+		case s.State == rotation.Skipped && s.Note != "":
+			line += " · skipped: " + p.esc(s.Note, detailMax)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// shownSteps returns the steps whose items are shown: those that run or failed.
+// Steps 5, 6 and 7 run side by side, so there are three at most.
+func shownSteps(r rotation.Rotation) []*rotation.Step {
+	var shown []*rotation.Step
+	for i := range r.Steps {
+		if s := &r.Steps[i]; len(shown) < 3 && (s.State == rotation.Running || s.State == rotation.Failed) {
+			shown = append(shown, s)
+		}
+	}
+	return shown
+}
+
+// channelStep shows one step's problem and items.
+func (p *page) channelStep(o rotation.Overview, s *rotation.Step) {
+	if s.Note == "" && s.Problem == (rotation.Problem{}) && len(s.Items) == 0 {
+		return
+	}
+	p.text(fmt.Sprintf("*%d %s*", s.Number, rotation.Text(s.Name).Title))
+	if s.Name == rotation.StepPrecheck && len(s.Items) > 0 {
+		p.text(gateLine(o))
+	}
+	p.trouble(s)
+	failed, rest := split(s.Items)
+	for i, it := range failed {
+		if p.left == 0 {
+			p.text(fmt.Sprintf("❌ … and %d more failed. Press Open to see them.", len(failed)-i))
+			break
+		}
+		p.left--
+		p.text(p.failure(it))
+	}
+	if s.Name == rotation.StepPrecheck {
+		return // the sum says enough; the operator sees each check
+	}
+	p.text(p.itemLines(o, s, rest, channelLines))
+}
+
+// channelButtons adds the buttons of an open rotation.
+func (p *page) channelButtons(o rotation.Overview, cur *rotation.Step) {
+	var row []slack.BlockElement
+	if b := button(OpenAction, "Open", bindTo(o, cur, "")); b != nil {
+		row = append(row, b.WithStyle(slack.StylePrimary))
+	}
+	for _, s := range shownSteps(o.Rotation) {
+		more := stepButtons(o, s)
+		if s.Name == rotation.StepPrecheck {
+			more = checkAgain(o, s)
+		}
+		if len(more) > 0 {
+			row = append(row, more...)
+			break // those of the first step that failed
+		}
+	}
+	early := cur.Name == rotation.StepPrecheck || cur.Name == rotation.StepGenerate && o.Rotation.OldPrint != ""
+	if b := button(CancelAction, CancelSubmit, bindTo(o, cur, "")); b != nil && early && !o.Rotation.Clicked() {
+		row = append(row, b)
+	}
+	p.buttons(row...)
+}

@@ -1,0 +1,106 @@
+package modals
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"github.com/raxx-app/keyturn/internal/rotation"
+	"github.com/raxx-app/keyturn/internal/secret"
+)
+
+// pasteMax is how many characters either field takes: enough for a whole
+// "export NAME=value" line.
+const pasteMax = 500
+
+// Generate returns the view of step 2: the guided visit to the dashboard
+// (R25–R33) and the two inputs for the new pair (R34).
+//
+// The inputs have nothing that Slack reports before Submit: no button stands
+// beside them, because a press would send what is typed so far. Their block
+// IDs hold the step's round, so a new round begins with empty fields.
+func Generate(o rotation.Overview) slack.ModalViewRequest {
+	p, s := stepPage(o, rotation.StepGenerate)
+	t := rotation.Text(rotation.StepGenerate)
+	p.text(escape(t.Lead, maxText))
+	if !o.Rotation.FirstRejected.IsZero() {
+		p.alert(slack.AlertLevelError, "The old key is dead since "+clock(o.Rotation.FirstRejected)+". Paste the new pair now.")
+	}
+	if s.Note != "" {
+		p.text("⚠️ *Why you are here again:* " + p.esc(s.Note, noteMax))
+	}
+	p.text(p.problem(s.Problem))
+	p.account(o)
+	p.text(numbered(t.Do))
+	p.small(links(t.Links))
+	p.text(bullets("⚠️", t.Warn))
+	p.alert(slack.AlertLevelWarning, "What you type here is readable on your screen and passes through Slack. The other way, with masked input, is a terminal: bot rotate "+cut(p.word(keySetName(o)), 60))
+	p.add(
+		paste(keyIDBlock, s.Round, KeyIDLabel, rotation.FieldKeyID, "Begins with PK. Not masked."),
+		paste(secretBlock, s.Round, SecretLabel, rotation.FieldSecret, "Shown once by Alpaca. Not masked. Keep the dashboard tab open until you see ✔ sealed."),
+	)
+	p.small(bullets("•", t.Gotchas))
+	v := view(o, GenerateCallback, p)
+	v.Submit = plain(SealSubmit, maxTitle)
+	return v
+}
+
+// account names the account to choose in the dashboard.
+func (p *page) account(o rotation.Overview) {
+	if s := o.Rotation.Snapshot; s != nil {
+		p.fields([]rotation.Fact{{Label: "Account to choose", Value: s.Account.Number}, {Label: "Current key ends with", Value: o.Rotation.OldLast4}})
+	}
+}
+
+func paste(block string, round int, label, action, hint string) *slack.InputBlock {
+	in := slack.NewPlainTextInputBlockElement(nil, action)
+	in.MaxLength = pasteMax
+	return slack.NewInputBlock(block+strconv.Itoa(round), plain(label, maxLabel), plain(hint, maxLabel), in)
+}
+
+// GenerateBlocks are the block IDs of the two inputs as they were on screen.
+type GenerateBlocks struct {
+	KeyID  string
+	Secret string
+}
+
+// Problems turns problems by field ("key_id", "secret") into problems by block
+// ID, the form of Slack's "errors" answer. A problem of any other field is
+// shown under the secret.
+func (b GenerateBlocks) Problems(fields map[string]string) map[string]string {
+	out := map[string]string{}
+	for field, text := range fields {
+		id := b.Secret
+		if field == rotation.FieldKeyID {
+			id = b.KeyID
+		}
+		if out[id] != "" {
+			text = out[id] + " " + text
+		}
+		out[id] = text
+	}
+	return out
+}
+
+// ParseGenerate reads the submitted pair as it was typed. A field that is not
+// there is empty.
+func ParseGenerate(state *slack.ViewState) (keyID, key secret.Text, blocks GenerateBlocks) {
+	for id, actions := range values(state) {
+		switch {
+		case strings.HasPrefix(id, keyIDBlock):
+			blocks.KeyID, keyID = id, secret.New(actions[rotation.FieldKeyID].Value)
+		case strings.HasPrefix(id, secretBlock):
+			blocks.Secret, key = id, secret.New(actions[rotation.FieldSecret].Value)
+		}
+	}
+	return keyID, key, blocks
+}
+
+// values returns the state's inputs by block and action; nil if there are none.
+func values(state *slack.ViewState) map[string]map[string]slack.BlockAction {
+	if state == nil {
+		return nil
+	}
+	return state.Values
+}

@@ -1,0 +1,70 @@
+package modals
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+// Note returns the message to one person about a rotation: for a developer how
+// to pull the new pair, and a button that says it is done (R46). It never
+// carries a value (R47).
+func Note(n rotation.Note) Message {
+	p := notePage(n)
+	b := Bind{Rotation: n.Rotation, Step: rotation.StepPropagate, Item: n.Consumer}
+	if e := button(UpdatedAction, "Updated", b); e != nil {
+		p.buttons(e.WithStyle(slack.StylePrimary))
+	}
+	return Message{Text: noteText(p, n), Blocks: p.blocks}
+}
+
+// NoteUpdated returns the same message after the person has pressed Updated.
+func NoteUpdated(n rotation.Note, at time.Time) Message {
+	p := &page{hide: hider(rotation.Overview{})}
+	p.text(noteHead(p, n))
+	p.text("✅ Updated at " + moment(at) + ". Thank you.")
+	return Message{Text: noteText(p, n), Blocks: p.blocks}
+}
+
+func noteText(p *page, n rotation.Note) string {
+	return "The Alpaca paper keys of " + p.esc(n.KeySet, nameMax) + " were rotated."
+}
+
+func noteHead(p *page, n rotation.Note) string {
+	return "🔑 The Alpaca paper keys of *" + p.esc(n.KeySet, nameMax) + "* were rotated. The old pair in your local `.env` is dead."
+}
+
+func notePage(n rotation.Note) *page {
+	p := &page{hide: hider(rotation.Overview{})}
+	p.text(noteHead(p, n))
+	p.text(strings.Join([]string{
+		"*1. Pull the new pair from Infisical.* Either start your program with it:",
+		"`infisical run" + p.flags(n) + " -- YOUR COMMAND`",
+		"or write it to a file. This replaces the file:",
+		"`infisical export" + p.flags(n) + " --format=dotenv --output-file=.env`",
+		"*2. Restart what runs locally.*",
+		"*3. Press Updated.*",
+	}, "\n"))
+	p.fields([]rotation.Fact{
+		{Label: "Names", Value: secretNames(rotation.Names{KeyID: n.Data[rotation.NoteKeyIDName], Secret: n.Data[rotation.NoteSecretName]})},
+		{Label: "Place", Value: n.Data[rotation.NotePlace]},
+		{Label: "The new key ends with", Value: n.Data[rotation.NoteLast4]},
+	})
+	p.small("The value is never sent in a message. If somebody sends it to you, tell ops: it must be rotated again.")
+	return p
+}
+
+// flags returns the CLI's flags that say where the pair is; what is not known
+// is in capitals, to be filled in from the place below
+// (infisical.com/docs/cli/commands/run and export).
+func (p *page) flags(n rotation.Note) string {
+	var b strings.Builder
+	for _, f := range [][3]string{{"projectId", rotation.NoteProject, "PROJECT"}, {"env", rotation.NoteEnvironment, "ENV"}, {"path", rotation.NotePath, "PATH"}} {
+		b.WriteString(" --" + f[0] + "=" + p.esc(cmp.Or(n.Data[f[1]], f[2]), nameMax))
+	}
+	return b.String()
+}

@@ -1,0 +1,81 @@
+package modals
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+// A Refusal says to one person why something was not done, and what to do. Its
+// texts are mrkdwn; what is foreign in them is escaped.
+type Refusal struct {
+	Text string
+	Fix  string
+}
+
+// Refused makes a refusal of plain sentences, such as those of a fault.
+func Refused(text, fix string) Refusal {
+	return Refusal{Text: escape(clean(text), problemMax), Fix: escape(clean(fix), problemMax)}
+}
+
+// NotOps refuses a person without the role (R3).
+func NotOps() Refusal {
+	return Refusal{Text: "Only members of the ops group may do this. The attempt is recorded.", Fix: "Ask somebody in ops, or ask to be added to the ops user group."}
+}
+
+// UnknownKeySet refuses a key set that is not configured.
+func UnknownKeySet(name string, known []string) Refusal {
+	safe := make([]string, 0, len(known))
+	for _, k := range known {
+		safe = append(safe, "`"+escape(clean(k), nameMax)+"`")
+	}
+	return Refusal{
+		Text: fmt.Sprintf("There is no key set `%s`.", escape(clean(name), nameMax)),
+		Fix:  "Configured: " + fitWords(safe, problemMax) + ".",
+	}
+}
+
+// AlreadyDone answers a button that is too late (R88). By may be nobody, and
+// at zero, if that is not known.
+func AlreadyDone(by rotation.Actor, at time.Time) Refusal {
+	p := &page{}
+	text := "This button is too late: the rotation has moved on."
+	if by.ID != "" && !at.IsZero() {
+		text = "Already done by " + p.person(by.ID) + " at " + clock(at) + "."
+	}
+	return Refusal{Text: text, Fix: "Press Open on the newest message of the rotation."}
+}
+
+// WrongChannel refuses a command outside the ops channel.
+func WrongChannel(channel string) Refusal {
+	return Refusal{Text: "This command works in one channel only.", Fix: "Go to <#" + escape(clean(channel), 30) + "> and type it there."}
+}
+
+// Message returns the refusal as an ephemeral message.
+func (r Refusal) Message() Message {
+	text := strings.TrimSpace(r.Text + " " + r.Fix)
+	return Message{Text: text, Blocks: []slack.Block{slack.NewSectionBlock(mrkdwn("⛔ "+text), nil, nil)}}
+}
+
+// View returns the refusal as a modal, for where one is open already.
+func (r Refusal) View() slack.ModalViewRequest {
+	p := &page{}
+	p.text("⛔ " + r.Text)
+	p.text(r.Fix)
+	return slack.ModalViewRequest{
+		Type:       slack.VTModal,
+		CallbackID: RefusedCallback,
+		Title:      plain("Not done", maxTitle),
+		Close:      plain("Close", maxTitle),
+		Blocks:     slack.Blocks{BlockSet: p.blocks},
+	}
+}
+
+// fitWords joins words with commas up to limit characters.
+func fitWords(words []string, limit int) string {
+	return strings.ReplaceAll(fit(words, limit), "\n", ", ")
+}
