@@ -2,9 +2,11 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
@@ -260,4 +262,22 @@ func (e *Engine) TakeOver(ctx context.Context, by Actor, id ID) error {
 		c.add(cur, cur.Current().Name, by, "secret.rotate.takeover", map[string]any{"from": before.Admin})
 		return nil
 	})
+}
+
+// Updated notes that a developer has pulled the new pair, and returns when. A
+// repeat returns the first time.
+func (e *Engine) Updated(ctx context.Context, by Actor, id ID, consumer string) (time.Time, error) {
+	by = e.named(by)
+	key := rollCallPrefix + string(id) + "/" + consumer + "/" + by.ID
+	if kv, err := e.cfg.Store.Get(ctx, key); err == nil {
+		at, err := time.Parse(time.RFC3339Nano, string(kv.Value))
+		return at, err
+	} else if !errors.Is(err, ErrNotFound) {
+		return time.Time{}, fmt.Errorf("read roll-call: %w", err)
+	}
+	at := e.now()
+	row := e.aside(by, id, "secret.rotate.step", map[string]any{"state": "updated", "consumer": consumer})
+	row.Step = StepPropagate
+	err := e.led.noteWith(ctx, []Op{{Key: key, Value: []byte(stamp(at))}}, row)
+	return at, err
 }

@@ -181,12 +181,26 @@ func (e *Engine) Remembered(ctx context.Context, keyset string) (Record, error) 
 
 // Denied writes an audit row about a person who was refused.
 func (e *Engine) Denied(ctx context.Context, by Actor, id ID, what, why string) error {
+	return e.led.note(ctx, e.aside(by, id, "secret.rotate.denied", map[string]any{"act": what, "why": why}))
+}
+
+// Stale writes an audit row about a person who was let in on a membership that
+// is age old, because Slack does not answer and trading is down.
+func (e *Engine) Stale(ctx context.Context, by Actor, id ID, what string, age time.Duration) error {
+	return e.led.note(ctx, e.aside(by, id, "secret.rotate.deviation", map[string]any{"act": what, "membership_age_s": int(age.Seconds())}))
+}
+
+// aside is a row that belongs to no change of a rotation.
+func (e *Engine) aside(by Actor, id ID, action string, context map[string]any) Row {
 	by = e.named(by)
-	row := Row{Rotation: id, Actor: by.Admin, Action: "secret.rotate.denied", Context: map[string]any{"act": what, "why": why}}
+	row := Row{Rotation: id, Actor: by.Admin, Action: action, Context: context}
 	if by.ID != by.Admin {
 		row.Slack = by.ID
 	}
-	return e.led.note(ctx, row)
+	if r := e.running(id); r != nil {
+		row.KeySet = r.set.Name
+	}
+	return row
 }
 
 func (e *Engine) overview(ctx context.Context, cur Rotation) (Overview, error) {

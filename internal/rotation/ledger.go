@@ -18,9 +18,12 @@ import (
 const (
 	rotationPrefix = "rotation/" // + ID: the rotation
 	activePrefix   = "active/"   // + key set: ID of its open rotation
-	sealedPrefix   = "sealed/"   // + ID + "/" + field: a sealed pair
 	recordPrefix   = "keyset/"   // + key set: its Record
+	rollCallPrefix = "rollcall/" // + ID + "/" + consumer + "/" + person: when they pressed Updated
 )
+
+// SealedPrefix starts the keys of sealed pairs: + ID + "/" + field.
+const SealedPrefix = "sealed/"
 
 // OutboxPrefix starts the keys of posts that wait to be sent.
 const OutboxPrefix = "outbox/"
@@ -45,10 +48,16 @@ type Post struct {
 	Maybe    bool      `json:"maybe,omitempty"` // an earlier try may have arrived
 }
 
+// A Posted says where a message is, so that it can be changed.
+type Posted struct {
+	Channel string `json:"channel"`
+	TS      string `json:"ts"`
+}
+
 // ChannelKey is the key of the post that says that rotation id changed.
 func ChannelKey(id ID) string { return OutboxPrefix + "channel/" + string(id) }
 
-func sealedKey(id ID, field string) string { return sealedPrefix + string(id) + "/" + field }
+func sealedKey(id ID, field string) string { return SealedPrefix + string(id) + "/" + field }
 
 // candidateField names the sealed blob of candidate n.
 func candidateField(n int) string { return "candidate/" + strconv.Itoa(n) }
@@ -114,7 +123,7 @@ func (l *ledger) commit(ctx context.Context, r *Rotation, c *change) error {
 			r.Rev = rev
 			return nil
 		}
-		kv, getErr := l.store.Get(ctx, ops[0].Key)
+		kv, getErr := l.readBack(ctx, ops[0].Key)
 		switch {
 		case getErr != nil && !errors.Is(getErr, ErrNotFound):
 			return fmt.Errorf("commit rotation %s: %w", r.ID, errors.Join(err, getErr))
@@ -126,6 +135,14 @@ func (l *ledger) commit(ctx context.Context, r *Rotation, c *change) error {
 		}
 		return fmt.Errorf("commit rotation %s: %w", r.ID, err)
 	}
+}
+
+// readBack reads a record whose commit did not end well. The deadline of that
+// commit may be the reason, so it does not bind the look.
+func (l *ledger) readBack(ctx context.Context, key string) (KV, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return l.store.Get(ctx, key)
 }
 
 // compose builds the transaction; its first operation is the rotation.
@@ -156,7 +173,10 @@ func (l *ledger) compose(ctx context.Context, r *Rotation, c *change, now time.T
 }
 
 // note writes rows that belong to no change of a rotation.
-func (l *ledger) note(ctx context.Context, rows ...Row) error {
+func (l *ledger) note(ctx context.Context, rows ...Row) error { return l.noteWith(ctx, nil, rows...) }
+
+// noteWith writes rows and, in the same commit, ops.
+func (l *ledger) noteWith(ctx context.Context, ops []Op, rows ...Row) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range rows {
@@ -167,10 +187,15 @@ func (l *ledger) note(ctx context.Context, rows ...Row) error {
 		if err != nil {
 			return fmt.Errorf("write audit rows: %w", err)
 		}
-		if _, err = l.store.Txn(ctx, ext.If, ext.Then); err == nil {
+		if _, err = l.store.Txn(ctx, ext.If, slices.Concat(ops, ext.Then)); err == nil {
 			return nil
 		}
-		if !errors.Is(err, ErrConflict) || try >= 20 {
+		if errors.Is(err, ErrUnknown) && len(ext.Then) > 0 {
+			if kv, getErr := l.readBack(ctx, ext.Then[0].Key); getErr == nil && bytes.Equal(kv.Value, ext.Then[0].Value) {
+				return nil // it was done after all
+			}
+		}
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrUnknown) || try >= 20 {
 			return fmt.Errorf("write audit rows: %w", err)
 		}
 	}

@@ -1,0 +1,367 @@
+package slackbot
+
+import (
+	"context"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/raxx-app/keyturn/internal/commands"
+	"github.com/raxx-app/keyturn/internal/fault"
+	"github.com/raxx-app/keyturn/internal/modals"
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+// pasteLimit is how long a key submission may take to be committed before the
+// person is told to press Submit again.
+const pasteLimit = 2 * time.Second
+
+// notSaved is what stands under the secret then. What was typed is still there.
+const notSaved = "Not saved yet. What you typed is still here: press Submit again."
+
+// command answers the slash command. The modal opens first and fills in
+// afterwards (R81, R86).
+func (b *Bot) command(ctx context.Context, cmd slack.SlashCommand, answer func(any)) {
+	who := rotation.Actor{ID: cmd.UserID}
+	typed := commands.Parse(cmd.Text)
+	act := commands.ActStart
+	if typed.Verb != commands.VerbStart {
+		act = commands.ActStatus
+	}
+	if err := b.gate.Check(ctx, who, act, commands.Subject{KeySet: typed.KeySet}); err != nil {
+		answer(ephemeral(refusal(err).Message()))
+		return
+	}
+	if cmd.ChannelID != b.cfg.Channel {
+		answer(ephemeral(modals.WrongChannel(b.cfg.Channel).Message()))
+		return
+	}
+	switch typed.Verb {
+	case commands.VerbHelp:
+		answer(ephemeral(modals.Help()))
+	case commands.VerbStatus:
+		answer(ephemeral(b.status(ctx)))
+	case commands.VerbStart:
+		b.begin(ctx, who, typed.KeySet, cmd.TriggerID, answer)
+	}
+}
+
+// begin opens a rotation's modal, or asks which key set is meant.
+func (b *Bot) begin(ctx context.Context, who rotation.Actor, keyset, trigger string, answer func(any)) {
+	names := b.cfg.Engine.KeySets()
+	if keyset == "" && len(names) == 1 {
+		keyset = names[0]
+	}
+	switch {
+	case keyset == "":
+		answer(nil)
+		_, err := b.openView(ctx, trigger, modals.PickKeySet(names))
+		b.warn(ctx, "views.open", err)
+		return
+	case !has(names, keyset):
+		answer(ephemeral(modals.UnknownKeySet(keyset, names).Message()))
+		return
+	}
+	answer(nil)
+	opened, err := b.openView(ctx, trigger, modals.Loading(keyset))
+	b.warn(ctx, "views.open", err) // the rotation starts all the same: its channel message has Open
+	id, _, startErr := b.cfg.Engine.Start(ctx, who, keyset)
+	if startErr != nil {
+		b.complain(ctx, who.ID, opened, startErr)
+		return
+	}
+	if err == nil {
+		b.views.show(ctx, id, opened, who.ID)
+	}
+}
+
+// submission answers a submitted view.
+func (b *Bot) submission(ctx context.Context, call slack.InteractionCallback, answer func(any)) {
+	who := rotation.Actor{ID: call.User.ID}
+	id := rotation.ID(call.View.PrivateMetadata)
+	switch call.View.CallbackID {
+	case modals.PickCallback:
+		b.picked(ctx, call, who, answer)
+	case modals.PrecheckCallback:
+		b.goOn(ctx, call, who, id, answer)
+	case modals.GenerateCallback:
+		b.paste(ctx, call, who, id, answer)
+	case modals.CancelCallback:
+		b.cancel(ctx, call, who, id, answer)
+	default:
+		answer(nil)
+	}
+}
+
+// picked starts a rotation of the key set that was chosen.
+func (b *Bot) picked(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, answer func(any)) {
+	keyset, problems := modals.ParsePickKeySet(call.View.State, b.cfg.Engine.KeySets())
+	if len(problems) > 0 {
+		answer(slack.NewErrorsViewSubmissionResponse(problems))
+		return
+	}
+	if err := b.gate.Check(ctx, who, commands.ActStart, commands.Subject{KeySet: keyset}); err != nil {
+		answer(replace(refusal(err).View()))
+		return
+	}
+	loading := modals.Loading(keyset)
+	answer(replace(loading))
+	id, _, err := b.cfg.Engine.Start(ctx, who, keyset)
+	if err != nil {
+		b.complain(ctx, who.ID, call.View.ID, err)
+		return
+	}
+	b.views.show(ctx, id, call.View.ID, who.ID)
+}
+
+// goOn leaves step 1.
+func (b *Bot) goOn(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID, answer func(any)) {
+	if err := b.check(ctx, who, commands.ActGoOn, id); err != nil {
+		answer(replace(refusal(err).View()))
+		return
+	}
+	in, problems := modals.ParsePrecheck(call.View.State)
+	if len(problems) == 0 {
+		fields, err := b.cfg.Engine.GoOn(ctx, who, id, in)
+		if err != nil {
+			answer(replace(refusal(err).View()))
+			return
+		}
+		problems = modals.PrecheckProblems(call.View.State, fields)
+	}
+	if len(problems) > 0 {
+		answer(slack.NewErrorsViewSubmissionResponse(problems))
+		return
+	}
+	b.follow(ctx, call.View.ID, who.ID, id, answer)
+}
+
+// paste takes the new pair in (R34, R82). It is the one submission that is
+// answered after the work: an answer closes the inputs, and what was typed must
+// be on disk before that. The permission is from memory, so nothing waits for
+// Slack.
+func (b *Bot) paste(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID, answer func(any)) {
+	keyID, secretKey, blocks := modals.ParseGenerate(call.View.State)
+	if err := b.check(ctx, who, commands.ActPaste, id); err != nil {
+		answer(slack.NewErrorsViewSubmissionResponse(blocks.Problems(map[string]string{rotation.FieldSecret: fault.UserText(err) + " " + fault.FixText(err)})))
+		return
+	}
+	type result struct {
+		got rotation.Paste
+		err error
+	}
+	done := make(chan result, 1)
+	go func() { // goes on after the answer: a commit cannot be called back, and the same pair again is found as sealed
+		got, err := b.cfg.Engine.Paste(context.WithoutCancel(ctx), who, id, keyID, secretKey)
+		done <- result{got, err}
+	}()
+	timer := time.NewTimer(pasteLimit)
+	defer timer.Stop()
+	select {
+	case r := <-done:
+		switch {
+		case r.err != nil:
+			answer(slack.NewErrorsViewSubmissionResponse(blocks.Problems(map[string]string{rotation.FieldSecret: fault.UserText(r.err) + " " + fault.FixText(r.err)})))
+		case len(r.got.Problems) > 0:
+			answer(slack.NewErrorsViewSubmissionResponse(blocks.Problems(r.got.Problems)))
+		default:
+			b.sealed(ctx, call.View.ID, who.ID, id, answer)
+		}
+	case <-timer.C:
+		answer(slack.NewErrorsViewSubmissionResponse(blocks.Problems(map[string]string{rotation.FieldSecret: notSaved})))
+	}
+}
+
+// sealed answers with the small fixed view, which takes what was typed off the
+// screen; the running steps follow by themselves.
+func (b *Bot) sealed(ctx context.Context, view, user string, id rotation.ID, answer func(any)) {
+	o, err := b.cfg.Engine.Look(ctx, id)
+	if err != nil {
+		answer(nil) // sealed all the same; the channel message shows how it goes on
+		return
+	}
+	answer(replace(modals.Sealed(o)))
+	b.views.show(ctx, id, view, user)
+}
+
+// cancel ends a rotation before the click.
+func (b *Bot) cancel(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID, answer func(any)) {
+	why, problems := modals.ParseCancel(call.View.State)
+	if len(problems) == 0 {
+		err := b.check(ctx, who, commands.ActCancel, id)
+		if err == nil {
+			err = b.cfg.Engine.Cancel(ctx, who, id, why)
+		}
+		if err != nil {
+			problems = map[string]string{modals.CancelBlock: fault.UserText(err) + " " + fault.FixText(err)}
+		}
+	}
+	if len(problems) > 0 {
+		answer(slack.NewErrorsViewSubmissionResponse(problems))
+		return
+	}
+	answer(slack.NewClearViewSubmissionResponse())
+}
+
+// follow answers with the view of the present step and keeps it up to date.
+func (b *Bot) follow(ctx context.Context, view, user string, id rotation.ID, answer func(any)) {
+	o, err := b.cfg.Engine.Look(ctx, id)
+	if err != nil {
+		answer(replace(refusal(err).View()))
+		return
+	}
+	next := modals.Step(forViewer(o, user))
+	if fits(replace(next)) && modals.Check(next) == nil {
+		answer(replace(next))
+		b.views.shown(ctx, id, view, user, o, next)
+		return
+	}
+	answer(replace(modals.Loading(o.Rotation.KeySet)))
+	b.views.show(ctx, id, view, user)
+}
+
+// actions does what the pressed buttons say. They were acknowledged already.
+func (b *Bot) actions(ctx context.Context, call slack.InteractionCallback) {
+	for _, a := range call.ActionCallback.BlockActions {
+		bind, err := modals.ParseBind(a.Value)
+		if err != nil {
+			continue // a link button, or an input that reports what it holds
+		}
+		b.act(ctx, call, a.ActionID, bind)
+	}
+}
+
+func (b *Bot) act(ctx context.Context, call slack.InteractionCallback, action string, bind modals.Bind) {
+	who := rotation.Actor{ID: call.User.ID}
+	var err error
+	switch action {
+	case modals.OpenAction:
+		err = b.reopen(ctx, call, who, bind.Rotation)
+	case modals.RetryAction, modals.CheckAgainAction:
+		if err = b.check(ctx, who, commands.ActRetry, bind.Rotation); err == nil {
+			err = b.cfg.Engine.Retry(ctx, who, bind.Rotation, bind.Step, bind.Round, bind.Item)
+		}
+	case modals.RegenerateAction:
+		if err = b.check(ctx, who, commands.ActRetry, bind.Rotation); err == nil {
+			err = b.cfg.Engine.Regenerate(ctx, who, bind.Rotation, bind.Round)
+		}
+	case modals.CancelAction:
+		err = b.askCancel(ctx, call, who, bind.Rotation)
+	case modals.UpdatedAction:
+		err = b.updated(ctx, call, who, bind)
+	}
+	if err != nil {
+		b.complain(ctx, who.ID, "", err)
+	}
+}
+
+// reopen shows the present step to whoever pressed Open.
+func (b *Bot) reopen(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID) error {
+	if err := b.check(ctx, who, commands.ActOpen, id); err != nil {
+		return err
+	}
+	o, err := b.cfg.Engine.Look(ctx, id)
+	if err != nil {
+		return err
+	}
+	view, err := b.openView(ctx, call.TriggerID, modals.Loading(o.Rotation.KeySet))
+	if err != nil {
+		return err
+	}
+	b.views.show(ctx, id, view, who.ID)
+	return nil
+}
+
+// askCancel opens the view that asks why, above the modal or from a message.
+func (b *Bot) askCancel(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID) error {
+	if err := b.check(ctx, who, commands.ActCancel, id); err != nil {
+		return err
+	}
+	o, err := b.cfg.Engine.Look(ctx, id)
+	if err != nil {
+		return err
+	}
+	view := modals.Cancel(o)
+	if call.View.ID == "" {
+		_, err = b.openView(ctx, call.TriggerID, view)
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	_, err = b.api.PushViewContext(ctx, call.TriggerID, view)
+	return slackFault("slackbot.push", err)
+}
+
+// updated notes that a developer has pulled the new pair.
+func (b *Bot) updated(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, bind modals.Bind) error {
+	o, err := b.cfg.Engine.Look(ctx, bind.Rotation)
+	if err != nil {
+		return err
+	}
+	about := commands.Subject{Rotation: bind.Rotation, KeySet: o.Rotation.KeySet}
+	if has(b.cfg.Developers[o.Rotation.KeySet+"/"+bind.Item], who.ID) {
+		about.Named = who.ID
+	}
+	if err := b.gate.Check(ctx, who, commands.ActUpdated, about); err != nil {
+		return err
+	}
+	at, err := b.cfg.Engine.Updated(ctx, who, bind.Rotation, bind.Item)
+	if err != nil {
+		return err
+	}
+	note := rotation.Note{Kind: rotation.NoteUpdate, Rotation: bind.Rotation, KeySet: o.Rotation.KeySet, Consumer: bind.Item}
+	return b.edit(ctx, rotation.Posted{Channel: call.Channel.ID, TS: call.Message.Timestamp}, modals.NoteUpdated(note, at))
+}
+
+// check passes the gate for an act on a rotation.
+func (b *Bot) check(ctx context.Context, who rotation.Actor, act commands.Act, id rotation.ID) error {
+	about := commands.Subject{Rotation: id}
+	if o, err := b.cfg.Engine.Look(ctx, id); err == nil {
+		about.KeySet, about.Exposed = o.Rotation.KeySet, o.Rotation.Outcome == rotation.Open && o.Rotation.Exposure().Running
+	}
+	return b.gate.Check(ctx, who, act, about)
+}
+
+// status answers for every key set.
+func (b *Bot) status(ctx context.Context) modals.Message {
+	var all []rotation.Overview
+	for _, name := range b.cfg.Engine.KeySets() {
+		o := rotation.Overview{Past: rotation.Record{KeySet: name}, Now: b.cfg.Now().UTC()}
+		if rec, err := b.cfg.Engine.Remembered(ctx, name); err == nil {
+			o.Past = rec
+		}
+		if id, err := b.cfg.Engine.Active(ctx, name); err == nil {
+			if open, err := b.cfg.Engine.Look(ctx, id); err == nil {
+				o = open
+			}
+		}
+		all = append(all, o)
+	}
+	return modals.Status(all)
+}
+
+func has(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal turns an error into words for the person.
+func refusal(err error) modals.Refusal {
+	if fault.ReasonOf(err) == "not_ops" {
+		return modals.NotOps()
+	}
+	return modals.Refused(fault.UserText(err), fault.FixText(err))
+}
+
+// ephemeral is an answer to a command that only the person sees.
+func ephemeral(m modals.Message) any {
+	return map[string]any{"response_type": "ephemeral", "text": m.Text, "blocks": slack.Blocks{BlockSet: m.Blocks}}
+}
+
+func replace(v slack.ModalViewRequest) *slack.ViewSubmissionResponse {
+	return slack.NewUpdateViewSubmissionResponse(&v)
+}

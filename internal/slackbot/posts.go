@@ -1,0 +1,132 @@
+package slackbot
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"github.com/raxx-app/keyturn/internal/fault"
+	"github.com/raxx-app/keyturn/internal/modals"
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+// maybeRepeat marks a message whose first try may have arrived.
+const maybeRepeat = "(This may be a repeat.) "
+
+// Post posts a rotation's message in the ops channel. With again it says that
+// it may be a repeat: Slack has no way to ask whether the first one arrived.
+func (b *Bot) Post(ctx context.Context, o rotation.Overview, again bool) (rotation.Posted, error) {
+	return b.send(ctx, b.cfg.Channel, modals.Channel(o), again)
+}
+
+// Update brings a posted message up to date; a repeat changes nothing.
+func (b *Bot) Update(ctx context.Context, at rotation.Posted, o rotation.Overview) error {
+	return b.edit(ctx, at, modals.Channel(o))
+}
+
+// Note posts a note to one person, or to a channel that the bot is in.
+func (b *Bot) Note(ctx context.Context, to string, n rotation.Note, again bool) (rotation.Posted, error) {
+	channel, err := b.dm(ctx, to)
+	if err != nil {
+		return rotation.Posted{}, err
+	}
+	return b.send(ctx, channel, modals.Note(n), again)
+}
+
+// Reach tries whether a person, or a channel, can be written to, without
+// writing.
+func (b *Bot) Reach(ctx context.Context, to string) error {
+	_, err := b.dm(ctx, to)
+	return err
+}
+
+// dm returns the channel in which to can be written to. A DM id works only if
+// it is the bot's own DM (G6), which opening it tells.
+func (b *Bot) dm(ctx context.Context, to string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	if strings.HasPrefix(to, "C") || strings.HasPrefix(to, "G") {
+		c, err := b.api.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: to})
+		if err != nil {
+			return "", slackFault("slackbot.dm", err)
+		}
+		if !c.IsMember {
+			return "", &fault.Error{Kind: fault.Denied, Reason: "not_in_channel", Op: "slackbot.dm", User: "The bot is not in that channel.", Fix: "Invite it with /invite."}
+		}
+		return c.ID, nil
+	}
+	params := &slack.OpenConversationParameters{Users: []string{to}}
+	if strings.HasPrefix(to, "D") {
+		params = &slack.OpenConversationParameters{ChannelID: to}
+	}
+	c, _, _, err := b.api.OpenConversationContext(ctx, params)
+	if err != nil {
+		return "", slackFault("slackbot.dm", err)
+	}
+	return c.ID, nil
+}
+
+func (b *Bot) send(ctx context.Context, channel string, m modals.Message, again bool) (rotation.Posted, error) {
+	if err := modals.CheckMessage(m); err != nil {
+		return rotation.Posted{}, b.overLimit(ctx, err)
+	}
+	text := m.Text
+	blocks := m.Blocks
+	if again {
+		text = maybeRepeat + text
+		blocks = append([]slack.Block{slack.NewContextBlock("", slack.NewTextBlockObject(slack.PlainTextType, strings.TrimSpace(maybeRepeat), false, false))}, blocks...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	in, ts, err := b.api.PostMessageContext(ctx, channel, slack.MsgOptionText(text, false), slack.MsgOptionBlocks(blocks...), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
+	if err != nil {
+		return rotation.Posted{}, slackFault("slackbot.send", err)
+	}
+	return rotation.Posted{Channel: in, TS: ts}, nil
+}
+
+func (b *Bot) edit(ctx context.Context, at rotation.Posted, m modals.Message) error {
+	if err := modals.CheckMessage(m); err != nil {
+		return b.overLimit(ctx, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	_, _, _, err := b.api.UpdateMessageContext(ctx, at.Channel, at.TS, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...))
+	return slackFault("slackbot.edit", err)
+}
+
+func (b *Bot) overLimit(ctx context.Context, err error) error {
+	b.cfg.Log.ErrorContext(ctx, "message breaks Slack's limits", slog.Any("error", err))
+	return &fault.Error{Kind: fault.Internal, Reason: "message_over_limit", Op: "slackbot.send", Err: err, User: "A message was too large for Slack.", Fix: "Look in the bot's log."}
+}
+
+// complain tells one person what went wrong: in the view if there is one, else
+// in the ops channel, seen by them alone.
+func (b *Bot) complain(ctx context.Context, user, view string, err error) {
+	b.cfg.Log.InfoContext(ctx, "act refused", slog.String("user", user), slog.String("reason", fault.ReasonOf(err)))
+	why := refusal(err)
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	if view != "" {
+		_, updateErr := b.api.UpdateViewContext(ctx, why.View(), "", "", view)
+		b.warn(ctx, "views.update", slackFault("slackbot.complain", updateErr))
+		return
+	}
+	m := why.Message()
+	_, postErr := b.api.PostEphemeralContext(ctx, b.cfg.Channel, user, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...))
+	b.warn(ctx, "chat.postEphemeral", slackFault("slackbot.complain", postErr))
+}
+
+// openView opens a modal and returns its ID. It is the first call after a
+// command: a trigger lives 3 s and works once.
+func (b *Bot) openView(ctx context.Context, trigger string, v slack.ModalViewRequest) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	opened, err := b.api.OpenViewContext(ctx, trigger, v)
+	if err != nil {
+		return "", slackFault("slackbot.openView", err)
+	}
+	return opened.ID, nil
+}

@@ -1,0 +1,233 @@
+package slackbot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+	"golang.org/x/time/rate"
+
+	"github.com/raxx-app/keyturn/internal/fault"
+	"github.com/raxx-app/keyturn/internal/modals"
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+// viewPrefix starts the keys under which open views are remembered, so that
+// they live on after a restart: + rotation + "/" + view ID.
+const viewPrefix = "view/"
+
+// A shownView is a modal that somebody has open.
+type shownView struct {
+	ID       string      `json:"id"`
+	Rotation rotation.ID `json:"rotation"`
+	User     string      `json:"user"`
+	Drawn    string      `json:"drawn"` // hash of what was last drawn
+	Key      string      `json:"key"`   // with the key view: its round, and whether the old pair was dead
+}
+
+// views keeps open modals up to date. Several changes become one drawing; the
+// last state always arrives.
+type views struct {
+	b     *Bot
+	pace  *rate.Limiter // over all views: views.update allows about 100 a minute
+	wake  chan struct{}
+	mu    sync.Mutex
+	dirty map[rotation.ID]bool
+	open  map[string]*shownView // by view ID
+}
+
+func newViews(b *Bot) *views {
+	return &views{b: b, pace: rate.NewLimiter(rate.Every(700*time.Millisecond), 8), wake: make(chan struct{}, 1), dirty: map[rotation.ID]bool{}, open: map[string]*shownView{}}
+}
+
+// changed marks a rotation's views for drawing.
+func (v *views) changed(id rotation.ID) {
+	v.mu.Lock()
+	v.dirty[id] = true
+	v.mu.Unlock()
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
+}
+
+// show remembers a view as one of rotation id and has it drawn.
+func (v *views) show(ctx context.Context, id rotation.ID, view, user string) {
+	v.remember(ctx, &shownView{ID: view, Rotation: id, User: user})
+	v.changed(id)
+}
+
+// shown remembers a view that was drawn already.
+func (v *views) shown(ctx context.Context, id rotation.ID, view, user string, o rotation.Overview, drawn slack.ModalViewRequest) {
+	v.remember(ctx, &shownView{ID: view, Rotation: id, User: user, Drawn: hash(drawn), Key: keyOf(o)})
+	v.changed(id)
+}
+
+func (v *views) remember(ctx context.Context, s *shownView) {
+	v.mu.Lock()
+	v.open[s.ID] = s
+	v.mu.Unlock()
+	body, err := json.Marshal(s)
+	if err == nil {
+		_, err = v.b.cfg.Store.Txn(ctx, nil, []rotation.Op{{Key: viewPrefix + string(s.Rotation) + "/" + s.ID, Value: body}})
+	}
+	v.b.warn(ctx, "remember view", err)
+}
+
+func (v *views) forget(ctx context.Context, s *shownView) {
+	v.mu.Lock()
+	if v.open[s.ID] == s {
+		delete(v.open, s.ID)
+	}
+	v.mu.Unlock()
+	_, err := v.b.cfg.Store.Txn(ctx, nil, []rotation.Op{{Key: viewPrefix + string(s.Rotation) + "/" + s.ID, Delete: true}})
+	v.b.warn(ctx, "forget view", err)
+}
+
+// run draws what changed until ctx ends. It begins with the views that were
+// open when the bot last stopped.
+func (v *views) run(ctx context.Context) error {
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-v.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		for _, s := range v.takeDirty() {
+			if err := v.draw(ctx, s); err != nil && ctx.Err() == nil {
+				v.b.warn(ctx, "views.update", err)
+				v.again(ctx, s, err)
+			}
+		}
+	}
+}
+
+// again has a view drawn later if that may help, and forgets it otherwise.
+func (v *views) again(ctx context.Context, s *shownView, err error) {
+	switch fault.KindOf(err) {
+	case fault.Transient, fault.Unknown, fault.Conflict:
+		time.AfterFunc(max(time.Second, fault.RetryAfter(err)), func() { v.changed(s.Rotation) })
+	default:
+		v.forget(ctx, s)
+	}
+}
+
+func (v *views) load(ctx context.Context) error {
+	kvs, err := v.b.cfg.Store.List(ctx, viewPrefix, "", 0)
+	if err != nil {
+		return fmt.Errorf("list open views: %w", err)
+	}
+	v.mu.Lock()
+	for _, kv := range kvs {
+		var s shownView
+		if err := json.Unmarshal(kv.Value, &s); err == nil && s.ID != "" {
+			v.open[s.ID] = &s
+		}
+	}
+	v.mu.Unlock()
+	for _, s := range kvs {
+		id, _, _ := strings.Cut(strings.TrimPrefix(s.Key, viewPrefix), "/")
+		v.changed(rotation.ID(id))
+	}
+	return nil
+}
+
+// takeDirty returns the views of the rotations that changed.
+func (v *views) takeDirty() []*shownView {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var list []*shownView
+	for _, s := range v.open {
+		if v.dirty[s.Rotation] {
+			list = append(list, s)
+		}
+	}
+	clear(v.dirty)
+	return list
+}
+
+// draw brings one view up to date. The view in which keys are typed is left
+// alone, but for once: when the old pair is first seen dead.
+func (v *views) draw(ctx context.Context, s *shownView) error {
+	if err := v.pace.Wait(ctx); err != nil {
+		return err
+	}
+	o, err := v.b.cfg.Engine.Look(ctx, s.Rotation)
+	if err != nil {
+		return err
+	}
+	key := keyOf(o)
+	if key != "" && key == s.Key {
+		return nil
+	}
+	next := modals.Step(forViewer(o, s.User))
+	if err := modals.Check(next); err != nil {
+		v.b.cfg.Log.ErrorContext(ctx, "view breaks Slack's limits", slog.String("view", next.CallbackID), slog.Any("error", err))
+		return &fault.Error{Kind: fault.Internal, Reason: "view_over_limit", Op: "slackbot.draw", Err: err}
+	}
+	if sum := hash(next); sum != s.Drawn {
+		ctx, cancel := context.WithTimeout(ctx, callLimit)
+		defer cancel()
+		if _, err := v.b.api.UpdateViewContext(ctx, next, "", "", s.ID); err != nil {
+			return slackFault("slackbot.draw", err)
+		}
+		v.mu.Lock()
+		s.Drawn, s.Key = sum, key
+		v.mu.Unlock()
+	}
+	if o.Rotation.Outcome != rotation.Open {
+		v.forget(ctx, s)
+	}
+	return nil
+}
+
+// keyOf says which drawing of the key view belongs to a rotation; "" if it is
+// not at step 2. It changes when the step is entered again and when the old
+// pair is first seen dead, and not back when that turns out to be a flap.
+func keyOf(o rotation.Overview) string {
+	cur := o.Rotation.Current()
+	if o.Rotation.Outcome != rotation.Open || cur.Name != rotation.StepGenerate {
+		return ""
+	}
+	return fmt.Sprintf("%d/%t", cur.Round, !o.Rotation.FirstRejected.IsZero())
+}
+
+// forViewer hides the account number from everybody but the operator.
+func forViewer(o rotation.Overview, user string) rotation.Overview {
+	if user == o.Rotation.Operator.ID {
+		return o
+	}
+	if s := o.Rotation.Snapshot; s != nil {
+		masked := *s
+		masked.Account.Number = rotation.Masked(masked.Account.Number)
+		o.Rotation.Snapshot = &masked
+	}
+	candidates := make([]rotation.Candidate, len(o.Rotation.Candidates))
+	copy(candidates, o.Rotation.Candidates)
+	for i := range candidates {
+		if n := candidates[i].Account.Number; n != "" {
+			candidates[i].Account.Number = rotation.Masked(n)
+		}
+	}
+	o.Rotation.Candidates = candidates
+	return o
+}
+
+func hash(v slack.ModalViewRequest) string {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	h := sha256.Sum256(body)
+	return hex.EncodeToString(h[:])
+}
