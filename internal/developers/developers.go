@@ -26,21 +26,23 @@ type Group struct {
 	Users    []string // Slack user IDs; a repeated one is told once
 	Channel  string   // instead of Users: the ID of a direct conversation that the bot is in
 	Place    string   // where the pair is pulled from, for people
+	Pull     Pull     // the same for the command that pulls it
 	Names    rotation.Names
 	Notifier rotation.Notifier
 	Now      func() time.Time
 }
 
+// A Pull is what the infisical command needs to find the pair.
+type Pull struct {
+	Project     string
+	Environment string
+	Path        string
+}
+
 var _ rotation.Consumer = (*Group)(nil)
 
-// Names of [rotation.Note.Data] in a note of kind [rotation.NoteUpdate].
 const (
-	DataPlace  = "place"          // where to pull from
-	DataKeyID  = "key_id_name"    // name of the key ID's variable
-	DataSecret = "secret_name"    // name of the secret key's variable
-	DataLast4  = "key_id_last4"   // last four characters of the new key ID
 	dataTold   = "informed"       // in a receipt: how many were told
-	dataFor    = "rotation"       // in a receipt: in which rotation
 	reasonDM   = "dm_not_ours"    // G6
 	reasonNone = "nobody_to_tell" // neither users nor channel
 )
@@ -63,10 +65,8 @@ func (g *Group) Ready(ctx context.Context) rotation.Readiness {
 }
 
 // Apply implements [rotation.Consumer]: it tells everybody at once. A note has
-// a key of its own for each rotation, consumer and person, so that a repeat
-// tells only those who were not told yet. If the receipt of the same rotation
-// is of another pair, somebody generated again: what people pulled before is
-// dead, and they are told anew.
+// a key of its own for each rotation, consumer, person and pair, so that a
+// repeat tells only those who were not told yet.
 func (g *Group) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receipt, error) {
 	to := g.people()
 	if len(to) == 0 {
@@ -75,7 +75,8 @@ func (g *Group) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receip
 	note := rotation.Note{
 		Kind: rotation.NoteUpdate, Rotation: d.Rotation, KeySet: d.KeySet, Consumer: g.Name,
 		Data: map[string]string{
-			DataPlace: g.Place, DataKeyID: g.Names.KeyID, DataSecret: g.Names.Secret, DataLast4: d.Pair.Last4(),
+			rotation.NotePlace: g.Place, rotation.NoteProject: g.Pull.Project, rotation.NoteEnvironment: g.Pull.Environment, rotation.NotePath: g.Pull.Path,
+			rotation.NoteKeyIDName: g.Names.KeyID, rotation.NoteSecretName: g.Names.Secret, rotation.NoteLast4: d.Pair.Last4(),
 		},
 	}
 	errs := each(to, func(person string) error {
@@ -91,7 +92,7 @@ func (g *Group) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receip
 	told := strconv.Itoa(len(to))
 	return rotation.Receipt{
 		At: g.Now().UTC(), Print: d.Print,
-		Data:  map[string]string{dataTold: told, dataFor: string(d.Rotation)},
+		Data:  map[string]string{dataTold: told},
 		Facts: []rotation.Fact{{Name: "informed", Label: "Informed", Value: told + " of " + told}},
 	}, nil
 }
@@ -121,13 +122,10 @@ func (g *Group) people() []string {
 	return out
 }
 
-// key is what makes a note one note.
+// key is what makes a note one note: a pair that is generated again in the same
+// rotation is told anew, because what people pulled before is dead.
 func (g *Group) key(d rotation.Delivery, person string) string {
-	key := strings.Join([]string{"developers", string(d.Rotation), g.Name, person}, "/")
-	if l := d.Last; l != nil && l.Data[dataFor] == string(d.Rotation) && l.Print != d.Print {
-		key += "/" + d.Print // a later pair of the same rotation
-	}
-	return key
+	return strings.Join([]string{"developers", string(d.Rotation), g.Name, person, d.Print}, "/")
 }
 
 func (g *Group) nobody() error {

@@ -61,7 +61,7 @@ func (n *notifier) keys() []string { return slices.Sorted(maps.Keys(n.sent)) }
 
 func group(n *notifier) *developers.Group {
 	return &developers.Group{
-		Name: "local-dev", KeySet: "prod", Users: []string{"U0ADA", "U0BOB", "U0ADA"}, Place: "project p1, prod, /",
+		Name: "local-dev", KeySet: "prod", Users: []string{"U0ADA", "U0BOB", "U0ADA"}, Place: "project p1, prod, /", Pull: developers.Pull{Project: "p1", Environment: "prod", Path: "/"},
 		Names:    rotation.Names{KeyID: "ALPACA_PAPER_API_KEY_ID", Secret: "ALPACA_PAPER_API_SECRET_KEY"},
 		Notifier: n, Now: func() time.Time { return start },
 	}
@@ -82,14 +82,14 @@ func TestApplyTellsEachOnceR46(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Apply error = %v", err)
 	}
-	want := []string{"developers/r0123456789/local-dev/U0ADA", "developers/r0123456789/local-dev/U0BOB"}
+	want := []string{"developers/r0123456789/local-dev/U0ADA/print-1", "developers/r0123456789/local-dev/U0BOB/print-1"}
 	if diff := cmp.Diff(want, n.keys()); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
 	wantNote := rotation.Note{
 		Kind: rotation.NoteUpdate, Rotation: "r0123456789", KeySet: "prod", Consumer: "local-dev",
 		Data: map[string]string{
-			"place": "project p1, prod, /", "key_id_name": "ALPACA_PAPER_API_KEY_ID",
+			"place": "project p1, prod, /", "project_id": "p1", "environment": "prod", "path": "/", "key_id_name": "ALPACA_PAPER_API_KEY_ID",
 			"secret_name": "ALPACA_PAPER_API_SECRET_KEY", "key_id_last4": "5678",
 		},
 	}
@@ -168,8 +168,8 @@ func TestALaterPairIsToldAnew(t *testing.T) {
 		}
 	}
 	want := []string{
-		"developers/r0123456789/local-dev/U0ADA", "developers/r0123456789/local-dev/U0ADA/print-2",
-		"developers/r0123456789/local-dev/U0BOB", "developers/r0123456789/local-dev/U0BOB/print-2",
+		"developers/r0123456789/local-dev/U0ADA/print-1", "developers/r0123456789/local-dev/U0ADA/print-2",
+		"developers/r0123456789/local-dev/U0BOB/print-1", "developers/r0123456789/local-dev/U0BOB/print-2",
 	}
 	if diff := cmp.Diff(want, n.keys()); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
@@ -233,7 +233,7 @@ func TestApplyToAChannel(t *testing.T) {
 	if _, err := g.Apply(t.Context(), delivery(nil)); err != nil {
 		t.Fatalf("Apply error = %v", err)
 	}
-	if diff := cmp.Diff([]string{"developers/r0123456789/local-dev/D0OURS"}, n.keys()); diff != "" {
+	if diff := cmp.Diff([]string{"developers/r0123456789/local-dev/D0OURS/print-1"}, n.keys()); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
 }

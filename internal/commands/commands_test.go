@@ -1,0 +1,140 @@
+package commands_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/raxx-app/keyturn/internal/commands"
+	"github.com/raxx-app/keyturn/internal/fault"
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+func TestParse(t *testing.T) {
+	tests := []struct {
+		text string
+		want commands.Command
+	}{
+		{"", commands.Command{Verb: commands.VerbStart}},
+		{"  ", commands.Command{Verb: commands.VerbStart}},
+		{"prod", commands.Command{Verb: commands.VerbStart, KeySet: "prod"}},
+		{" Prod ", commands.Command{Verb: commands.VerbStart, KeySet: "prod"}},
+		{"status", commands.Command{Verb: commands.VerbStatus}},
+		{"STATUS", commands.Command{Verb: commands.VerbStatus}},
+		{"help", commands.Command{Verb: commands.VerbHelp}},
+		{"--help", commands.Command{Verb: commands.VerbHelp}},
+		{"prod now please", commands.Command{Verb: commands.VerbHelp}},
+		{"\u202eprod", commands.Command{Verb: commands.VerbStart, KeySet: "\u202eprod"}}, // no such key set: the answer names those there are
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, commands.Parse(tt.text)); diff != "" {
+			t.Errorf("Parse(%q) (-want +got):\n%s", tt.text, diff)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("prod")
+	f.Add("status\u0000 <@U0ADA>")
+	f.Fuzz(func(t *testing.T, text string) {
+		got := commands.Parse(text)
+		if got.KeySet != "" && got.Verb != commands.VerbStart {
+			t.Errorf("Parse(%q) = %+v, a key set without a start", text, got)
+		}
+	})
+}
+
+type roster map[string]commands.Standing
+
+func (r roster) Standing(person string) commands.Standing { return r[person] }
+
+// A ledger remembers the rows it was asked for.
+type ledger struct{ rows []string }
+
+func (l *ledger) Denied(_ context.Context, by rotation.Actor, _ rotation.ID, what, why string) error {
+	l.rows = append(l.rows, "denied "+by.ID+" "+what+" "+why)
+	return nil
+}
+
+func (l *ledger) Stale(_ context.Context, by rotation.Actor, _ rotation.ID, what string, _ time.Duration) error {
+	l.rows = append(l.rows, "stale "+by.ID+" "+what)
+	return nil
+}
+
+// R3: the table in section 5 of the design, for each kind of person. Refusals
+// leave an audit row, and unknown is never rounded to yes.
+func TestGate(t *testing.T) {
+	now := time.Date(2026, 4, 24, 3, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	people := roster{
+		"ops":      {Ops: commands.Yes, OnCall: commands.No, AsOf: ago(10 * time.Second)},
+		"oncall":   {Ops: commands.No, OnCall: commands.Yes, AsOf: ago(10 * time.Second)},
+		"owner":    {Ops: commands.No, OnCall: commands.No, Owns: []string{"prod"}, AsOf: ago(10 * time.Second)},
+		"outsider": {Ops: commands.No, OnCall: commands.No, AsOf: ago(10 * time.Second)},
+		"guest":    {Barred: "guest", Ops: commands.Yes, AsOf: ago(10 * time.Second)},
+		"bot":      {Barred: "bot", Ops: commands.Yes, AsOf: ago(10 * time.Second)},
+		"deleted":  {Barred: "deleted", Ops: commands.Yes, AsOf: ago(10 * time.Second)},
+		"external": {Barred: "external", Ops: commands.Yes, AsOf: ago(10 * time.Second)},
+		"stale":    {Ops: commands.Yes, AsOf: ago(10 * time.Minute)},
+		"staleno":  {Ops: commands.No, AsOf: ago(10 * time.Minute)},
+		"ancient":  {Ops: commands.Yes, AsOf: ago(31 * time.Minute)},
+		"never":    {},
+	}
+	tests := []struct {
+		who     string
+		act     commands.Act
+		exposed bool
+		named   string
+		want    string // reason of the refusal; "" means allowed
+		row     string
+	}{
+		{who: "ops", act: commands.ActStart},
+		{who: "ops", act: commands.ActPaste},
+		{who: "ops", act: commands.ActStatus},
+		{who: "oncall", act: commands.ActStatus},
+		{who: "oncall", act: commands.ActStart, want: "not_ops", row: "denied oncall start not_ops"},
+		{who: "owner", act: commands.ActStatus},
+		{who: "owner", act: commands.ActRetry, want: "not_ops", row: "denied owner retry not_ops"},
+		{who: "outsider", act: commands.ActStart, want: "not_ops", row: "denied outsider start not_ops"},
+		{who: "outsider", act: commands.ActGoOn, want: "not_ops", row: "denied outsider go_on not_ops"},
+		{who: "outsider", act: commands.ActPaste, want: "not_ops", row: "denied outsider paste not_ops"},
+		{who: "outsider", act: commands.ActOpen, want: "not_ops", row: "denied outsider open not_ops"},
+		{who: "outsider", act: commands.ActCancel, want: "not_ops", row: "denied outsider cancel not_ops"},
+		{who: "outsider", act: commands.ActTakeOver, want: "not_ops", row: "denied outsider take_over not_ops"},
+		{who: "outsider", act: commands.ActStatus, want: "not_ops", row: "denied outsider status not_ops"},
+		{who: "outsider", act: commands.ActUpdated, named: "outsider"},
+		{who: "ops", act: commands.ActUpdated, named: "somebody", want: "not_named", row: "denied ops updated not_named"},
+		{who: "guest", act: commands.ActStart, want: "barred_guest", row: "denied guest start barred_guest"},
+		{who: "guest", act: commands.ActUpdated, named: "guest", want: "barred_guest", row: "denied guest updated barred_guest"},
+		{who: "bot", act: commands.ActPaste, want: "barred_bot", row: "denied bot paste barred_bot"},
+		{who: "deleted", act: commands.ActStatus, want: "barred_deleted", row: "denied deleted status barred_deleted"},
+		{who: "external", act: commands.ActOpen, want: "barred_external", row: "denied external open barred_external"},
+		{who: "stale", act: commands.ActStart, want: "membership_unknown", row: "denied stale start membership_unknown"},
+		{who: "stale", act: commands.ActPaste, exposed: true, row: "stale stale paste"},
+		{who: "staleno", act: commands.ActPaste, exposed: true, want: "not_ops", row: "denied staleno paste not_ops"},
+		{who: "ancient", act: commands.ActPaste, exposed: true, want: "membership_unknown", row: "denied ancient paste membership_unknown"},
+		{who: "never", act: commands.ActPaste, exposed: true, want: "membership_unknown", row: "denied never paste membership_unknown"},
+		{who: "never", act: commands.ActStart, want: "membership_unknown", row: "denied never start membership_unknown"},
+	}
+	for _, tt := range tests {
+		led := &ledger{}
+		g := commands.Gate{Roster: people, Ledger: led, Now: func() time.Time { return now }}
+		err := g.Check(t.Context(), rotation.Actor{ID: tt.who}, tt.act, commands.Subject{Exposed: tt.exposed, Named: tt.named})
+		got := ""
+		if err != nil {
+			got = fault.ReasonOf(err)
+		}
+		if got != tt.want {
+			t.Errorf("%s, %s, exposed %t: refused %q, want %q", tt.who, tt.act, tt.exposed, got, tt.want)
+		}
+		var rows []string
+		if tt.row != "" {
+			rows = []string{tt.row}
+		}
+		if diff := cmp.Diff(rows, led.rows); diff != "" {
+			t.Errorf("%s, %s: audit rows (-want +got):\n%s", tt.who, tt.act, diff)
+		}
+	}
+}
