@@ -27,14 +27,13 @@ func (e *Engine) setItem(ctx context.Context, r *run, step StepName, name string
 
 // stamp sets the times that follow from a change of state.
 func (it *Item) stamp(was State, now time.Time) {
-	switch {
-	case it.State == was:
-	case it.State == Running:
-		it.Started, it.Ended = now, time.Time{}
-		it.Tries = 0
-	case it.State == Pending:
+	switch it.State {
+	case was:
+	case Running:
+		it.Started, it.Ended, it.Tries = now, time.Time{}, 0
+	case Pending:
 		it.Started, it.Ended = time.Time{}, time.Time{}
-	default:
+	case Done, Failed, Skipped:
 		if it.Ended = now; it.Started.IsZero() {
 			it.Started = now
 		}

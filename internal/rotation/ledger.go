@@ -291,10 +291,10 @@ func (l *ledger) seal(c *change, r *Rotation, field string, p Pair) error {
 func lastOps(ops []Op) []Op {
 	seen := map[string]bool{}
 	var kept []Op
-	for i := len(ops) - 1; i >= 0; i-- {
-		if !seen[ops[i].Key] {
-			seen[ops[i].Key] = true
-			kept = append(kept, ops[i])
+	for _, op := range slices.Backward(ops) {
+		if !seen[op.Key] {
+			seen[op.Key] = true
+			kept = append(kept, op)
 		}
 	}
 	slices.Reverse(kept)

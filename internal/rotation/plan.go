@@ -21,7 +21,7 @@ type planned struct {
 // dead. A pair is stored before it is handed out, so that nobody can be given
 // one that is not kept; a consumer is verified as soon as it has the pair; the
 // old pair is proven dead beside that, because trading waits for neither.
-func (e *Engine) Steps() []planned { //nolint:revive // the plan is the package's own; tests and docs read it
+func (e *Engine) Steps() []planned {
 	after := func(names ...StepName) []StepName { return names }
 	return []planned{
 		{StepPrecheck, nil, e.precheck},                 // the operator goes on
@@ -124,7 +124,7 @@ func (e *Engine) do(ctx context.Context, r *run, p planned, resumed bool) {
 
 // land stores how a step ended, unless it or a person moved the rotation
 // elsewhere already.
-func (e *Engine) land(ctx context.Context, r *run, name StepName, err error, log *slog.Logger) {
+func (e *Engine) land(ctx context.Context, r *run, name StepName, failure error, log *slog.Logger) {
 	state := Done
 	stored := r.update(ctx, func(cur *Rotation, c *change) error {
 		s := cur.Step(name)
@@ -133,9 +133,9 @@ func (e *Engine) land(ctx context.Context, r *run, name StepName, err error, log
 			return nil
 		}
 		now := e.now()
-		if err != nil {
+		if failure != nil {
 			state = Failed
-			s.State, s.Problem, s.Ended, s.WaitsFor = Failed, problemOf(err), now, cur.Operator.ID
+			s.State, s.Problem, s.Ended, s.WaitsFor = Failed, problemOf(failure), now, cur.Operator.ID
 			c.add(cur, name, bot(), "secret.rotate.failed", stepContext(s))
 			return nil
 		}
@@ -147,7 +147,7 @@ func (e *Engine) land(ctx context.Context, r *run, name StepName, err error, log
 		log.ErrorContext(ctx, "step could not be recorded", slog.Any("error", stored))
 		sleep(ctx, time.Second) // the step begins again at once; a broken disk must not be hammered
 	case state == Failed:
-		log.ErrorContext(ctx, "step failed", slog.Any("error", err))
+		log.ErrorContext(ctx, "step failed", slog.Any("error", failure))
 	default:
 		log.InfoContext(ctx, "step over", slog.String("state", string(state)))
 	}

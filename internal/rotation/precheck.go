@@ -153,7 +153,7 @@ func (e *Engine) checkPair(ctx context.Context, r *run) {
 	}
 	stored, err := retry(ctx, readyLimit, true, nil, r.set.Vault.Read)
 	if err != nil || stored.Pair.Empty() {
-		e.noPair(ctx, r, stored, err)
+		e.noPair(ctx, r, err)
 		return
 	}
 	probe := e.probe(ctx, stored.Pair)
@@ -196,7 +196,7 @@ func (e *Engine) rememberOld(cur *Rotation, c *change, stored Stored, probe Prob
 }
 
 // noPair stores that the vault has no pair, or could not be read.
-func (e *Engine) noPair(ctx context.Context, r *run, stored Stored, err error) {
+func (e *Engine) noPair(ctx context.Context, r *run, err error) {
 	ready := Readiness{Level: NotReady, Problem: Problem{
 		Kind: fault.NotFound.String(), Reason: "no_current_pair",
 		Text: fmt.Sprintf("Infisical does not hold both %s and %s.", r.set.Names.KeyID, r.set.Names.Secret),

@@ -5,9 +5,6 @@ import (
 	"sync"
 )
 
-// kindCovered is the kind of a target that another one covers.
-const kindCovered = "covered_by"
-
 // propagate is step 5 (R44–R51): every consumer at once, each with its own
 // retries; one that fails stops none of the others. It ends when each has the
 // pair. One that failed for good waits for a person.

@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -87,11 +88,7 @@ func condition(a Account) string {
 	if len(a.Flags) == 0 {
 		return a.Status + ", not ACTIVE"
 	}
-	s := a.Status + " with"
-	for _, f := range a.Flags {
-		s += " " + f
-	}
-	return s
+	return a.Status + " with " + strings.Join(a.Flags, " ")
 }
 
 func decide(a Action, reason, text, fix string) Decision {

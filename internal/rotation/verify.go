@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
@@ -65,7 +66,7 @@ func (e *Engine) prove(ctx context.Context, r *run, t Target, d Delivery) error 
 		if err != nil {
 			return err
 		}
-		facts, detail = append(facts[:len(facts):len(facts)], proof.Facts...), detail+"; "+proof.Detail
+		facts, detail = append(slices.Clip(facts), proof.Facts...), detail+"; "+proof.Detail
 	}
 	return e.setItem(ctx, r, StepVerify, t.Name, func(cur *Rotation, it *Item) {
 		it.State, it.Detail, it.Facts = Done, detail, facts

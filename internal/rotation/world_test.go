@@ -3,7 +3,6 @@ package rotation_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -254,7 +253,7 @@ func (b *bench) start() {
 	consumer := func(name string) rotation.Consumer { return fakeConsumer{b.w, name} }
 	b.engine = rotation.New(rotation.Config{
 		Store: b.store, Chain: state.NewChain(b.store), Sealer: sealer, Vendor: b.w, Book: b.w, Now: time.Now,
-		Log:   slog.New(slog.NewJSONHandler(io.Discard, nil)),
+		Log:   slog.New(slog.DiscardHandler),
 		Admin: func(id string) string { return strings.ToLower(strings.TrimPrefix(id, "U0")) + "@raxx.app" },
 		KeySets: []rotation.KeySet{{
 			Name: "prod", CadenceDays: 180, Names: rotation.Names{KeyID: "ALPACA_PAPER_API_KEY_ID", Secret: "ALPACA_PAPER_API_SECRET_KEY"},

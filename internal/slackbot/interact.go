@@ -2,6 +2,7 @@ package slackbot
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -58,7 +59,7 @@ func (b *Bot) begin(ctx context.Context, who rotation.Actor, keyset, trigger str
 		_, err := b.openView(ctx, trigger, modals.PickKeySet(names))
 		b.warn(ctx, "views.open", err)
 		return
-	case !has(names, keyset):
+	case !slices.Contains(names, keyset):
 		answer(ephemeral(modals.UnknownKeySet(keyset, names).Message()))
 		return
 	}
@@ -299,7 +300,7 @@ func (b *Bot) updated(ctx context.Context, call slack.InteractionCallback, who r
 		return err
 	}
 	about := commands.Subject{Rotation: bind.Rotation, KeySet: o.Rotation.KeySet}
-	if has(b.cfg.Developers[o.Rotation.KeySet+"/"+bind.Item], who.ID) {
+	if slices.Contains(b.cfg.Developers[o.Rotation.KeySet+"/"+bind.Item], who.ID) {
 		about.Named = who.ID
 	}
 	if err := b.gate.Check(ctx, who, commands.ActUpdated, about); err != nil {
@@ -338,15 +339,6 @@ func (b *Bot) status(ctx context.Context) modals.Message {
 		all = append(all, o)
 	}
 	return modals.Status(all)
-}
-
-func has(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // refusal turns an error into words for the person.

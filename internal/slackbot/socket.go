@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,18 +81,20 @@ func (b *Bot) drain(ctx context.Context, client *socketmode.Client) {
 // lifecycle notes what happens to the socket itself. An event's data is never
 // logged: it can be a raw frame with a typed secret in it.
 func (b *Bot) lifecycle(ctx context.Context, evt socketmode.Event) {
-	switch evt.Type {
-	case socketmode.EventTypeHello:
-		b.up.Store(true)
-		b.cfg.Log.InfoContext(ctx, "slack socket up")
-		if b.cfg.Ready != nil {
-			b.cfg.Ready()
-		}
-	case socketmode.EventTypeDisconnect, socketmode.EventTypeConnecting:
-		b.up.Store(false)
-	case socketmode.EventTypeConnectionError, socketmode.EventTypeErrorBadMessage, socketmode.EventTypeErrorWriteFailed, socketmode.EventTypeIncomingError:
+	trouble := []socketmode.EventType{socketmode.EventTypeConnectionError, socketmode.EventTypeErrorBadMessage, socketmode.EventTypeErrorWriteFailed, socketmode.EventTypeIncomingError}
+	if slices.Contains(trouble, evt.Type) {
 		b.cfg.Log.WarnContext(ctx, "slack socket trouble", slog.String("event", string(evt.Type)))
-	default:
+	}
+	if evt.Type == socketmode.EventTypeDisconnect || evt.Type == socketmode.EventTypeConnecting {
+		b.up.Store(false)
+	}
+	if evt.Type != socketmode.EventTypeHello {
+		return
+	}
+	b.up.Store(true)
+	b.cfg.Log.InfoContext(ctx, "slack socket up")
+	if b.cfg.Ready != nil {
+		b.cfg.Ready()
 	}
 }
 
@@ -133,25 +136,17 @@ func (b *Bot) envelope(ctx context.Context, client *socketmode.Client, evt socke
 
 // dispatch hands an envelope to the surface it belongs to.
 func (b *Bot) dispatch(ctx context.Context, evt socketmode.Event, answer func(any)) {
-	switch evt.Type {
-	case socketmode.EventTypeSlashCommand:
-		if cmd, ok := evt.Data.(slack.SlashCommand); ok {
-			b.command(ctx, cmd, answer)
+	switch data := evt.Data.(type) {
+	case slack.SlashCommand:
+		b.command(ctx, data, answer)
+	case slack.InteractionCallback:
+		if data.Type == slack.InteractionTypeViewSubmission {
+			b.submission(ctx, data, answer)
 		}
-	case socketmode.EventTypeInteractive:
-		call, ok := evt.Data.(slack.InteractionCallback)
-		if !ok {
-			return
-		}
-		switch call.Type {
-		case slack.InteractionTypeViewSubmission:
-			b.submission(ctx, call, answer)
-		case slack.InteractionTypeBlockActions:
+		if data.Type == slack.InteractionTypeBlockActions {
 			answer(nil)
-			b.actions(ctx, call)
-		default:
+			b.actions(ctx, data)
 		}
-	default:
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -114,12 +115,11 @@ func (v *views) run(ctx context.Context) error {
 
 // again has a view drawn later if that may help, and forgets it otherwise.
 func (v *views) again(ctx context.Context, s *shownView, err error) {
-	switch fault.KindOf(err) {
-	case fault.Transient, fault.Unknown, fault.Conflict:
+	if slices.Contains([]fault.Kind{fault.Transient, fault.Unknown, fault.Conflict}, fault.KindOf(err)) {
 		time.AfterFunc(max(time.Second, fault.RetryAfter(err)), func() { v.changed(s.Rotation) })
-	default:
-		v.forget(ctx, s)
+		return
 	}
+	v.forget(ctx, s)
 }
 
 func (v *views) load(ctx context.Context) error {
