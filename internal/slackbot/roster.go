@@ -18,6 +18,7 @@ import (
 const (
 	rosterEvery = 45 * time.Second
 	rosterAgain = 5 * time.Second // after a failure
+	rosterFirst = 3 * time.Second // how long the socket waits for the first answer
 )
 
 // A Role is who belongs to it: a user group, or fixed people.

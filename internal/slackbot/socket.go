@@ -22,9 +22,16 @@ const (
 	ackMax        = 20_000           // bytes; Slack loses an answer of 20,480 or more
 )
 
-// serve keeps one socket connected until ctx ends.
+// serve keeps one socket connected until ctx ends. It connects once it is known
+// who belongs to ops, or after a moment: before that nobody could be let in.
 func (b *Bot) serve(ctx context.Context) error {
-	for {
+	known, cancel := context.WithTimeout(ctx, rosterFirst)
+	select {
+	case <-b.roster.ready:
+	case <-known.Done():
+	}
+	cancel()
+	for ctx.Err() == nil {
 		client := socketmode.New(b.api, socketmode.OptionReadLimit(socketReadMax), socketmode.OptionPingInterval(pingEvery), socketmode.OptionLog(silent()))
 		var wg sync.WaitGroup
 		inner, cancel := context.WithCancel(ctx)
@@ -42,9 +49,9 @@ func (b *Bot) serve(ctx context.Context) error {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return ctx.Err()
 		}
 	}
+	return ctx.Err()
 }
 
 // drain takes every event off the socket at once: the library stops answering
