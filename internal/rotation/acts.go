@@ -46,6 +46,9 @@ func (e *Engine) GoOn(ctx context.Context, by Actor, id ID, in GoOn) (problems m
 			c.add(cur, StepPrecheck, by, "secret.rotate.forced", map[string]any{"why": cur.Reason})
 		}
 		cur.leave(c, StepPrecheck, by, now)
+		c.add(cur, StepPrecheck, by, "secret.rotate.step", map[string]any{
+			"state": "gate_passed", "trigger": string(cur.Trigger), "reason": cur.Reason, "prerequisites": cur.Ticks, "test_order": cur.TestOrder,
+		})
 		cur.enter(c, StepGenerate, by, now)
 		cur.Step(StepGenerate).WaitsFor = by.ID
 		return nil

@@ -33,6 +33,7 @@ type world struct {
 	applied   map[string]rotation.Pair
 	applyFail map[string][]error // answers of the next applies, by consumer
 	applies   map[string]int
+	notReady  map[string]bool
 	notLive   map[string]time.Time // consumer → when it starts to use the pair
 
 	orders   []rotation.Order
@@ -163,6 +164,9 @@ type fakeConsumer struct {
 }
 
 func (c fakeConsumer) Ready(context.Context) rotation.Readiness {
+	if c.w.notReady[c.name] {
+		return rotation.Readiness{Level: rotation.NotReady, Problem: rotation.Problem{Reason: "no_permission", Text: "It refuses.", Fix: "Give permission."}}
+	}
 	return rotation.Readiness{Level: rotation.Ready, Detail: "readable"}
 }
 
@@ -225,15 +229,16 @@ type bench struct {
 	store  rotation.Store
 	engine *rotation.Engine
 	stop   func()
+	others []rotation.KeySet
 }
 
 var operator = rotation.Actor{ID: "U0ADA"}
 
 // setUp starts an engine with two consumers that count, one that does not and
 // one that is covered.
-func setUp(t *testing.T, w *world) *bench {
+func setUp(t *testing.T, w *world, others ...rotation.KeySet) *bench {
 	t.Helper()
-	b := &bench{t: t, w: w}
+	b := &bench{t: t, w: w, others: others}
 	path := filepath.Join(t.TempDir(), "keyturn.db")
 	store, err := state.Open(t.Context(), state.Config{Path: path})
 	if err != nil {
@@ -255,7 +260,7 @@ func (b *bench) start() {
 		Store: b.store, Chain: state.NewChain(b.store), Sealer: sealer, Vendor: b.w, Book: b.w, Now: time.Now,
 		Log:   slog.New(slog.DiscardHandler),
 		Admin: func(id string) string { return strings.ToLower(strings.TrimPrefix(id, "U0")) + "@raxx.app" },
-		KeySets: []rotation.KeySet{{
+		KeySets: append([]rotation.KeySet{{
 			Name: "prod", CadenceDays: 180, Names: rotation.Names{KeyID: "ALPACA_PAPER_API_KEY_ID", Secret: "ALPACA_PAPER_API_SECRET_KEY"},
 			Place: "project p, prod, /", Vault: fakeVault{b.w}, Trader: fakeTrader{b.w},
 			Targets: []rotation.Target{
@@ -264,7 +269,7 @@ func (b *bench) start() {
 				{Name: "dev", Kind: "developers", Consumer: consumer("dev")},
 				{Name: "demo", Kind: "covered_by", CoveredBy: "api", Counts: true},
 			},
-		}},
+		}}, b.others...),
 	})
 	if err := b.engine.Load(b.t.Context()); err != nil {
 		b.t.Fatal(err)

@@ -24,6 +24,10 @@ import (
 // they live on after a restart: + rotation + "/" + view ID.
 const viewPrefix = "view/"
 
+// gatherFor is how long changes are gathered before views are drawn: a dozen
+// checks that end together become one drawing.
+const gatherFor = 60 * time.Millisecond
+
 // A shownView is a modal that somebody has open.
 type shownView struct {
 	ID       string      `json:"id"`
@@ -102,6 +106,13 @@ func (v *views) run(ctx context.Context) error {
 		select {
 		case <-v.wake:
 		case <-ctx.Done():
+			return ctx.Err()
+		}
+		gather := time.NewTimer(gatherFor)
+		select {
+		case <-gather.C:
+		case <-ctx.Done():
+			gather.Stop()
 			return ctx.Err()
 		}
 		for _, s := range v.takeDirty() {
