@@ -10,9 +10,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
@@ -31,6 +31,9 @@ type Group struct {
 	Notifier rotation.Notifier
 	Now      func() time.Time
 }
+
+// sendLimit is how long telling one person may hold a rotation up.
+const sendLimit = 5 * time.Second
 
 // A Pull is what the infisical command needs to find the pair.
 type Pull struct {
@@ -79,8 +82,16 @@ func (g *Group) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receip
 			rotation.NoteKeyIDName: g.Names.KeyID, rotation.NoteSecretName: g.Names.Secret, rotation.NoteLast4: d.Pair.Last4(),
 		},
 	}
+	var queued atomic.Int32
 	errs := each(to, func(person string) error {
-		return g.Notifier.Send(ctx, g.key(d, person), person, note)
+		limited, cancel := context.WithTimeout(ctx, sendLimit)
+		defer cancel()
+		err := g.Notifier.Send(limited, g.key(d, person), person, note)
+		if ctx.Err() == nil && fault.ReasonOf(err) == rotation.ReasonWaiting {
+			queued.Add(1) // it is kept and follows when Slack is back: a rotation does not wait for that
+			return nil
+		}
+		return err
 	})
 	if failed, err := sum(to, errs); err != nil {
 		return rotation.Receipt{}, &fault.Error{
@@ -89,11 +100,14 @@ func (g *Group) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receip
 			Fix:  "Tell them to pull the new pair from " + g.Place + ". " + fault.FixText(err),
 		}
 	}
-	told := strconv.Itoa(len(to))
+	told := fmt.Sprintf("%d of %d", len(to)-int(queued.Load()), len(to))
+	if n := queued.Load(); n > 0 {
+		told += fmt.Sprintf(", %d as soon as Slack answers", n)
+	}
 	return rotation.Receipt{
 		At: g.Now().UTC(), Print: d.Print,
 		Data:  map[string]string{dataTold: told},
-		Facts: []rotation.Fact{{Name: "informed", Label: "Informed", Value: told + " of " + told}},
+		Facts: []rotation.Fact{{Name: "informed", Label: "Informed", Value: told}},
 	}, nil
 }
 
@@ -103,8 +117,8 @@ func (g *Group) Verify(_ context.Context, _ rotation.Delivery, r rotation.Receip
 	told := r.Data[dataTold]
 	return rotation.Proof{
 		Done:   true,
-		Detail: "informed " + told + " of " + told + "; roll-call goes on",
-		Facts:  []rotation.Fact{{Name: "informed", Label: "Informed", Value: told + " of " + told}},
+		Detail: "informed " + told + "; roll-call goes on",
+		Facts:  []rotation.Fact{{Name: "informed", Label: "Informed", Value: told}},
 	}, nil
 }
 

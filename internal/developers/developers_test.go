@@ -237,3 +237,18 @@ func TestApplyToAChannel(t *testing.T) {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
 }
+
+// Slack is away after the click: the rotation does not wait for it, and says
+// who is told later.
+func TestSlackAwayHoldsNothingUp(t *testing.T) {
+	n := newNotifier()
+	n.fails = map[string]error{"U0BOB": &fault.Error{Kind: fault.Unknown, Reason: rotation.ReasonWaiting}}
+	g := group(n)
+	rec, err := g.Apply(t.Context(), delivery(nil))
+	if err != nil {
+		t.Fatalf("Apply error = %v, want nil", err)
+	}
+	if got, want := rec.Facts[0].Value, "1 of 2, 1 as soon as Slack answers"; got != want {
+		t.Errorf("informed %q, want %q", got, want)
+	}
+}

@@ -196,9 +196,14 @@ type Notifier interface {
 	// Reach tries whether the person can be written to, without writing.
 	Reach(ctx context.Context, to string) error
 	// Send delivers a note once per key and returns nil when it is delivered;
-	// a repeat of a delivered key does nothing.
+	// a repeat of a delivered key does nothing. If ctx ends first it returns a
+	// fault with [ReasonWaiting]: the note is kept and follows by itself.
 	Send(ctx context.Context, key, to string, n Note) error
 }
+
+// ReasonWaiting is the reason of a fault that says that a note is kept and not
+// yet delivered.
+const ReasonWaiting = "note_waiting"
 
 // A Note is a message to one person. Its words are made where it is shown.
 type Note struct {

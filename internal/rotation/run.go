@@ -74,12 +74,17 @@ func (r *run) update(ctx context.Context, apply func(*Rotation, *change) error) 
 		r.queue = nil
 		next := r.cur
 		r.mu.Unlock()
-		committed := r.commit(context.WithoutCancel(ctx), batch, next)
+		committed, loud := r.commit(context.WithoutCancel(ctx), batch, next)
 		r.mu.Lock()
 		if committed != nil {
 			r.cur = *committed
 			close(r.changed)
 			r.changed = make(chan struct{})
+		}
+		if loud && r.tell != nil {
+			r.mu.Unlock()
+			r.tell(r.id) // whoever looks now sees what was committed
+			r.mu.Lock()
 		}
 		for _, b := range batch {
 			close(b.done)
@@ -90,9 +95,10 @@ func (r *run) update(ctx context.Context, apply func(*Rotation, *change) error) 
 	return req.err
 }
 
-// commit applies a batch and commits it once. It returns nil if there was
-// nothing to commit or it could not be; every request then has its error.
-func (r *run) commit(ctx context.Context, batch []*request, next Rotation) *Rotation {
+// commit applies a batch and commits it once, and reports whether people should
+// see it. It returns nil if there was nothing to commit or it could not be;
+// every request then has its error.
+func (r *run) commit(ctx context.Context, batch []*request, next Rotation) (committed *Rotation, loud bool) {
 	all := change{quiet: true}
 	applied := make([]*request, 0, len(batch))
 	for _, b := range batch {
@@ -104,18 +110,15 @@ func (r *run) commit(ctx context.Context, batch []*request, next Rotation) *Rota
 		}
 	}
 	if len(applied) == 0 {
-		return nil
+		return nil, false
 	}
 	if err := r.led.commit(ctx, &next, &all); err != nil {
 		for _, a := range applied {
 			a.err = err
 		}
-		return nil
+		return nil, false
 	}
-	if r.tell != nil && !all.quiet {
-		r.tell(next.ID)
-	}
-	return &next
+	return &next, !all.quiet
 }
 
 // join adds what o holds to c.

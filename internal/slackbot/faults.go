@@ -36,9 +36,9 @@ func slackFault(op string, err error) error {
 	case "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope", "not_allowed_token_type", "no_permission":
 		f.Kind, f.User = fault.Denied, "Slack does not accept the bot's token or one of its scopes is missing."
 		f.Fix = "Reinstall the app from manifest.yml and set both tokens again."
-	case "not_in_channel", "is_archived", "restricted_action", "cant_update_message":
+	case "not_in_channel", "is_archived", "restricted_action":
 		f.Kind, f.User, f.Fix = fault.Denied, "The bot may not post there.", "Invite the bot to the ops channel."
-	case "channel_not_found", "message_not_found", "user_not_found", "not_found", "users_not_found":
+	case "channel_not_found", "message_not_found", "cant_update_message", "edit_window_closed", "user_not_found", "not_found", "users_not_found":
 		f.Kind, f.User, f.Fix = fault.NotFound, "Slack does not know this channel, message, view or person, or the bot may not see it.", "Check the ids in bot.yml, and invite the bot to the channel."
 	case "ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org":
 		f.Kind, f.User, f.Fix = fault.Transient, "Slack has trouble.", "Nothing to do: the bot tries again."
