@@ -25,7 +25,7 @@ func (e *Engine) GoOn(ctx context.Context, by Actor, id ID, in GoOn) (problems m
 			c.quiet = true
 			return nil
 		}
-		if problems = cur.refuseGoOn(in); len(problems) > 0 {
+		if problems = cur.refuseGoOn(in, e.now()); len(problems) > 0 {
 			c.quiet = true
 			return nil
 		}
@@ -50,15 +50,19 @@ func (e *Engine) GoOn(ctx context.Context, by Actor, id ID, in GoOn) (problems m
 			"state": "gate_passed", "trigger": string(cur.Trigger), "reason": cur.Reason, "prerequisites": cur.Ticks, "test_order": cur.TestOrder,
 		})
 		cur.enter(c, StepGenerate, by, now)
-		cur.Step(StepGenerate).WaitsFor = by.ID
+		cur.Step(StepGenerate).WaitsFor, cur.Visitor = by.ID, by
 		return nil
 	})
 	return problems, err
 }
 
+// forcedWait is how long even a forced rotation waits for the current pair to
+// be read.
+const forcedWait = 15 * time.Second
+
 // refuseGoOn says what keeps the gate shut (3.1 of the design). A dead key
 // opens it: then every second counts more than any check.
-func (r *Rotation) refuseGoOn(in GoOn) map[string]string {
+func (r *Rotation) refuseGoOn(in GoOn, now time.Time) map[string]string {
 	problems := map[string]string{}
 	s := r.Step(StepPrecheck)
 	forced := in.Trigger == TriggerReset || r.OldPrint != "" && !r.FirstRejected.IsZero()
@@ -74,6 +78,9 @@ func (r *Rotation) refuseGoOn(in GoOn) map[string]string {
 		}
 	}
 	if forced {
+		if it := s.Item(CheckPair); (it == nil || it.State == Pending || it.State == Running) && now.Sub(r.Opened) < forcedWait {
+			problems["gate"] = "The current pair is being read: it is needed for the proof at the end. Press Go on again in a moment."
+		}
 		return problems
 	}
 	if s.State != Running || s.openItems() || len(s.Items) == 0 {
@@ -82,7 +89,7 @@ func (r *Rotation) refuseGoOn(in GoOn) map[string]string {
 	}
 	var stuck []string
 	for _, name := range s.failedItems() {
-		if !slices.Contains(in.Pass, name) || name == CheckPair || name == CheckAccount {
+		if !slices.Contains(in.Pass, name) {
 			stuck = append(stuck, name)
 		}
 	}
@@ -147,28 +154,6 @@ func (r *Rotation) applyAgain(consumer string) {
 	if s.State == Done {
 		s.State = Pending
 	}
-}
-
-// Regenerate goes back to step 2 for another pair; what was sealed stays
-// sealed (R66). It is for after the click, when the pair at hand will not do.
-func (e *Engine) Regenerate(ctx context.Context, by Actor, id ID, round int) error {
-	r, err := e.must(id)
-	if err != nil {
-		return err
-	}
-	by = e.named(by)
-	return r.update(ctx, func(cur *Rotation, c *change) error {
-		s := cur.Step(StepValidate)
-		if s.Round != round || s.State != Failed {
-			return lateFault()
-		}
-		cand := cur.candidate(cur.Chosen)
-		cand.Aside, cur.Chosen = s.Problem.Reason, 0
-		s.State = Pending
-		cur.enter(c, StepGenerate, by, e.now())
-		cur.Step(StepGenerate).Note, cur.Step(StepGenerate).WaitsFor = s.Problem.Text+" "+s.Problem.Fix, by.ID
-		return nil
-	})
 }
 
 // Cancel ends a rotation before the click. It probes the old pair first: only
@@ -241,30 +226,6 @@ func clickedFault() error {
 
 func lateFault() error {
 	return &fault.Error{Kind: fault.Conflict, Reason: "late", Op: "rotation.Engine", User: "That was done already, or the rotation has moved on.", Fix: "Nothing to do. Press Open to see where it stands."}
-}
-
-// TakeOver makes by the operator: the one who is waited for and whose name the
-// record has.
-func (e *Engine) TakeOver(ctx context.Context, by Actor, id ID) error {
-	r, err := e.must(id)
-	if err != nil {
-		return err
-	}
-	by = e.named(by)
-	return r.update(ctx, func(cur *Rotation, c *change) error {
-		if c.quiet = cur.Operator.ID == by.ID; c.quiet {
-			return nil
-		}
-		before := cur.Operator
-		cur.Operator = by
-		for i := range cur.Steps {
-			if cur.Steps[i].WaitsFor == before.ID {
-				cur.Steps[i].WaitsFor = by.ID
-			}
-		}
-		c.add(cur, cur.Current().Name, by, "secret.rotate.takeover", map[string]any{"from": before.Admin})
-		return nil
-	})
 }
 
 // Updated notes that a developer has pulled the new pair, and returns when. A

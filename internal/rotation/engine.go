@@ -68,12 +68,60 @@ func (e *Engine) Load(ctx context.Context) error {
 			return err
 		}
 		set, err := e.keySet(cur.KeySet)
+		if err == nil {
+			err = samePlace(&cur, set)
+		}
 		if err != nil {
 			return fmt.Errorf("resume rotation %s: %w", cur.ID, err)
 		}
-		e.loaded = append(e.loaded, e.adopt(cur, set))
+		r := e.adopt(cur, set)
+		if err := e.reconcile(ctx, r); err != nil {
+			return fmt.Errorf("resume rotation %s: %w", cur.ID, err)
+		}
+		e.loaded = append(e.loaded, r)
 	}
 	return nil
+}
+
+// samePlace refuses a key set whose place in the vault was changed while its
+// rotation is open: old and new pair would lie in different places.
+func samePlace(cur *Rotation, set *KeySet) error {
+	if cur.Place == set.Place {
+		return nil
+	}
+	return &fault.Error{
+		Kind: fault.Invalid, Reason: "place_changed", Op: "rotation.Load",
+		User: fmt.Sprintf("The rotation of %s is open and began with the pair at %s; bot.yml says %s now.", cur.KeySet, cur.Place, set.Place),
+		Fix:  "Put the old place back into bot.yml and finish the rotation first.",
+	}
+}
+
+// reconcile brings the consumers of an open rotation in line with bot.yml: they
+// are matched by name; one that was removed is skipped and says so, a new one
+// is pending.
+func (e *Engine) reconcile(ctx context.Context, r *run) error {
+	return r.update(ctx, func(cur *Rotation, c *change) error {
+		c.quiet = true
+		for _, name := range []StepName{StepPropagate, StepVerify} {
+			s := cur.Step(name)
+			known := map[string]bool{itemOrder: true}
+			for _, t := range r.set.Targets {
+				known[t.Name] = true
+				if it := s.Item(t.Name); it == nil && s.State == Done {
+					s.State, c.quiet = Pending, false // it adds what is new and does that
+				}
+			}
+			for i := range s.Items {
+				if it := &s.Items[i]; !known[it.Name] && !it.State.Settled() {
+					was := it.State
+					it.State, it.Detail, c.quiet = Skipped, "removed from bot.yml", false
+					it.stamp(was, e.now())
+					c.add(cur, name, bot(), "secret.rotate.deviation", map[string]any{"what": it.Name + " was removed from bot.yml"})
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // Run drives the rotations that Load read and those that are started, until
@@ -116,7 +164,7 @@ func (e *Engine) Start(ctx context.Context, by Actor, keyset string) (ID, bool, 
 	} else if !errors.Is(err, ErrNotFound) {
 		return "", false, err
 	}
-	cur := Rotation{ID: newID(), KeySet: keyset, Trigger: TriggerScheduled, Operator: e.named(by), Opened: e.now(), Steps: freshSteps()}
+	cur := Rotation{ID: newID(), KeySet: keyset, Trigger: TriggerScheduled, Place: set.Place, Operator: e.named(by), Opened: e.now(), Steps: freshSteps()}
 	c := change{conds: []Cond{{Key: activePrefix + keyset}}, ops: []Op{{Key: activePrefix + keyset, Value: []byte(cur.ID)}}}
 	c.add(&cur, "", cur.Operator, "secret.rotate.started", map[string]any{"sop": SOPID, "sop_version": SOPVersion, "secret_names": []string{set.Names.KeyID, set.Names.Secret}})
 	if err := e.led.commit(ctx, &cur, &c); err != nil {

@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -11,17 +12,24 @@ import (
 // pair is pasted. The first rejection starts the exposed time; it is the click
 // when a second one confirms it.
 func (e *Engine) generate(ctx context.Context, r *run) error {
-	watch, stop := context.WithCancel(ctx)
-	defer stop()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		e.watchOld(watch, r)
-	}()
-	err := r.await(ctx, func(cur *Rotation) bool { return cur.Step(StepGenerate).State != Running })
-	stop()
-	<-watched
-	return err
+	defer e.watching(ctx, r)()
+	return r.await(ctx, func(cur *Rotation) bool { return cur.Step(StepGenerate).State != Running })
+}
+
+// watching probes the old pair, once it is known, until the returned function
+// is called.
+func (e *Engine) watching(ctx context.Context, r *run) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if r.await(ctx, func(cur *Rotation) bool { return cur.OldPrint != "" }) == nil {
+			e.watchOld(ctx, r)
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
 }
 
 // watchOld probes the old pair until ctx ends. What it sees is evidence only:
@@ -86,6 +94,10 @@ func (r *Rotation) click(c *change, how string, p Probe) {
 	r.ClickedAt, c.quiet = r.FirstRejected, false
 	if r.ClickedAt.IsZero() {
 		r.ClickedAt = p.At
+	}
+	if r.Step(StepPrecheck).State == Running {
+		r.Trigger = TriggerReset // dead before anybody was to click: a forced rotation from here on
+		c.add(r, StepPrecheck, bot(), "secret.rotate.forced", map[string]any{"why": how})
 	}
 	c.add(r, StepGenerate, bot(), "secret.rotate.clicked", map[string]any{
 		"how": how, "first_rejected": stamp(r.FirstRejected), "last_ok": stamp(r.LastOK), "status": p.Status, "request_id": p.RequestID,

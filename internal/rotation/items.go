@@ -2,17 +2,25 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
 
+// errMoved is returned where a person, or another step, has taken the ground
+// from what was under way. It is never shown: who moved the rotation has said why.
+var errMoved = errors.New("the rotation has moved on")
+
 // setItem changes one item of a step, adding it if it is not there, and
 // commits. An item that is running has a start, one that is not has an end.
 func (e *Engine) setItem(ctx context.Context, r *run, step StepName, name string, set func(*Rotation, *Item)) error {
 	return r.update(ctx, func(cur *Rotation, _ *change) error {
 		s := cur.Step(step)
+		if s.State != Running {
+			return errMoved
+		}
 		it := s.Item(name)
 		if it == nil {
 			s.Items = append(s.Items, Item{Name: name, State: Pending})

@@ -156,7 +156,8 @@ func (e *Engine) Paste(ctx context.Context, by Actor, id ID, keyID, secretKey se
 }
 
 // take seals p as a candidate. If step 2 waits for a pair, this ends it and
-// begins step 3 in the same commit.
+// begins step 3 in the same commit. If the rotation is further on, step 3 is
+// entered again: all pairs are tried, and the live one goes on.
 func (e *Engine) take(cur *Rotation, c *change, cand Candidate, p Pair) error {
 	if err := e.led.seal(c, cur, candidateField(cand.N), p); err != nil {
 		return err
@@ -164,6 +165,9 @@ func (e *Engine) take(cur *Rotation, c *change, cand Candidate, p Pair) error {
 	cur.Candidates = append(cur.Candidates, cand)
 	c.add(cur, StepGenerate, cand.By, "secret.rotate.sealed", map[string]any{"candidate": cand.N, "key_id_last4": cand.Last4, "fingerprint": cand.Print})
 	if cur.Step(StepGenerate).State != Running {
+		if cur.Step(StepValidate).State != Running {
+			cur.revalidate(c, cand.At)
+		}
 		return nil
 	}
 	cur.Chosen, cur.SealedAt = cand.N, cand.At

@@ -31,49 +31,72 @@ func (e *Engine) Steps() []planned {
 		{StepPropagate, after(StepStore), e.propagate},
 		{StepVerify, after(StepStore), e.verify}, // each consumer as soon as it has the pair
 		{StepRevoked, after(StepStore), e.revoked},
-		{StepRecord, after(StepPropagate, StepVerify, StepRevoked), e.finish},
+		{StepRecord, after(StepStore, StepPropagate, StepVerify, StepRevoked), e.finish},
 	}
+}
+
+// A flight is a step that is being worked on.
+type flight struct {
+	cancel context.CancelFunc
+	mu     sync.Mutex
+	round  int // of the step; 0 until it is marked running
+}
+
+// enter says which round of the step this flight works on.
+func (f *flight) enter(round int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.round = round
+}
+
+// stale reports whether the rotation has moved on without this flight.
+func (f *flight) stale(s *Step) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.round != 0 && (s.State != Running || s.Round != f.round)
 }
 
 // own drives one rotation until it is over or ctx ends. It is the only one
 // that begins and ends steps; people change the rotation through its run, and
-// every change wakes it.
+// every change wakes it. A step that a change took the ground from is stopped,
+// and begins again only when what it had under way has ended.
 func (e *Engine) own(ctx context.Context, r *run) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	var mu sync.Mutex
-	flying := map[StepName]bool{}
-	landed := make(chan struct{}, len(StepNames()))
-	resumed := true
-	for {
+	flying := map[StepName]*flight{}
+	landed := make(chan StepName, len(StepNames()))
+	for resumed := true; ; resumed = false {
 		cur, changed := r.look()
 		if cur.Outcome != Open {
 			e.forget(cur.ID)
 			return
 		}
 		for _, p := range e.Steps() {
-			mu.Lock()
-			begin := !flying[p.Name] && cur.begins(p)
-			flying[p.Name] = flying[p.Name] || begin
-			mu.Unlock()
-			if !begin {
+			if f := flying[p.Name]; f != nil {
+				if f.stale(cur.Step(p.Name)) {
+					f.cancel()
+				}
 				continue
 			}
+			if !cur.begins(p) {
+				continue
+			}
+			flyCtx, stop := context.WithCancel(ctx)
+			f := &flight{cancel: stop}
+			flying[p.Name] = f
 			again := resumed
 			wg.Go(func() {
-				e.do(ctx, r, p, again)
-				mu.Lock()
-				flying[p.Name] = false
-				mu.Unlock()
-				landed <- struct{}{}
+				defer stop()
+				e.do(flyCtx, r, p, f, again)
+				landed <- p.Name
 			})
 		}
-		resumed = false
 		select {
 		case <-changed:
-		case <-landed:
+		case name := <-landed:
+			delete(flying, name)
 		case <-ctx.Done():
 			return
 		}
@@ -86,7 +109,8 @@ func (r *Rotation) begins(p planned) bool {
 		return false
 	}
 	for _, name := range p.After {
-		if !r.Step(name).State.Settled() {
+		later := name == StepStore && r.StoreLater && p.Name != StepRecord
+		if !r.Step(name).State.Settled() && !later {
 			return false
 		}
 	}
@@ -96,9 +120,9 @@ func (r *Rotation) begins(p planned) bool {
 // do marks a step running, works on it, and marks how it ended. The audit row
 // that announces the step is in the commit that marks it running (R89): no
 // row, no step.
-func (e *Engine) do(ctx context.Context, r *run, p planned, resumed bool) {
+func (e *Engine) do(ctx context.Context, r *run, p planned, f *flight, resumed bool) {
 	log := e.cfg.Log.With(slog.String("rotation", string(r.id)), slog.String("step", string(p.Name)))
-	began := false
+	began, round := false, 0
 	err := r.update(ctx, func(cur *Rotation, c *change) error {
 		s := cur.Step(p.Name)
 		began = s.State == Pending || s.State == Running
@@ -110,8 +134,10 @@ func (e *Engine) do(ctx context.Context, r *run, p planned, resumed bool) {
 		default:
 			c.quiet = true
 		}
+		round = s.Round
 		return nil
 	})
+	f.enter(round) // after the commit: whoever looks before it must not find the flight ahead of the rotation
 	if err == nil && began {
 		log.InfoContext(ctx, "step running")
 		err = p.Do(ctx, r)
@@ -133,11 +159,11 @@ func (e *Engine) land(ctx context.Context, r *run, name StepName, failure error,
 			return nil
 		}
 		now := e.now()
-		if failure != nil {
+		if failure != nil { // errMoved with the step still running is a bug that must show
 			state = Failed
 			s.State, s.Problem, s.Ended, s.WaitsFor = Failed, problemOf(failure), now, cur.Operator.ID
 			c.add(cur, name, bot(), "secret.rotate.failed", stepContext(s))
-			return nil
+			return nil //nolint:nilerr // the failure is what is stored; storing it went well
 		}
 		cur.leave(c, name, bot(), now)
 		return nil

@@ -34,6 +34,7 @@ func (e *Engine) precheck(ctx context.Context, r *run) error {
 	if err := e.listChecks(ctx, r); err != nil {
 		return err
 	}
+	defer e.watching(ctx, r)()
 	for ctx.Err() == nil {
 		e.runChecks(ctx, r)
 		err := r.await(ctx, func(cur *Rotation) bool {
@@ -124,6 +125,9 @@ func (e *Engine) storeCheck(ctx context.Context, r *run, name string, ready Read
 		return // stopping: what a cancelled call says is worth nothing
 	}
 	err := r.update(ctx, func(cur *Rotation, c *change) error {
+		if cur.Step(StepPrecheck).State != Running {
+			return errMoved
+		}
 		it := cur.Step(StepPrecheck).Item(name)
 		was := it.State
 		it.Level, it.Detail, it.Problem, it.Facts = ready.Level, ready.Detail, ready.Problem, ready.Facts
@@ -136,7 +140,7 @@ func (e *Engine) storeCheck(ctx context.Context, r *run, name string, ready Read
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errMoved) {
 		e.cfg.Log.ErrorContext(ctx, "check could not be recorded", errAttr(err))
 	}
 }

@@ -22,6 +22,9 @@ func (e *Engine) propagate(ctx context.Context, r *run) error {
 func (e *Engine) listTargets(ctx context.Context, r *run, step StepName) error {
 	return r.update(ctx, func(cur *Rotation, _ *change) error {
 		s := cur.Step(step)
+		if s.State != Running {
+			return errMoved
+		}
 		for _, t := range r.set.Targets {
 			it := s.Item(t.Name)
 			if it == nil {

@@ -66,12 +66,21 @@ func (e *Engine) provenDead(ctx context.Context, r *run, field string, pair Pair
 	if err := e.setItem(ctx, r, StepRevoked, field, func(_ *Rotation, it *Item) { it.Kind, it.State = "old_pair", Running }); err != nil {
 		return err
 	}
-	tries := 0
+	tries, lost := 0, 0
 	look := func(ctx context.Context) (bool, error) {
 		tries++
-		ev := e.round(ctx, r, pair, old)
+		var ev Evidence
+		ev.New, ev.Old = e.round(ctx, pair, old)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		if ev.New.Verdict != Invalid {
+			lost = 0
+		} else if lost++; lost == 2 {
+			return false, e.generatedAgain(ctx, r)
+		}
 		dead := ev.Old.Verdict == Invalid && ev.New.Verdict == Valid
-		return dead, errors.Join(e.sawDead(ctx, r, field, ev, dead, tries), ctx.Err())
+		return dead, e.sawDead(ctx, r, field, ev, dead, tries)
 	}
 	err = poll(ctx, e.limits.OldPair, look)
 	for errors.Is(err, errLimit) {
@@ -120,6 +129,42 @@ func (e *Engine) sawDead(ctx context.Context, r *run, field string, ev Evidence,
 		}
 		return nil
 	})
+}
+
+// generatedAgain says that the chosen pair is dead: somebody generated once
+// more. Nothing more is written with it. If another pair was pasted meanwhile
+// that one is tried, else a new one is asked for.
+func (e *Engine) generatedAgain(ctx context.Context, r *run) error {
+	err := r.update(ctx, func(cur *Rotation, c *change) error {
+		if cur.Step(StepRevoked).State != Running {
+			return errMoved
+		}
+		why := Problem{
+			Kind: fault.Conflict.String(), Reason: "superseded",
+			Text: fmt.Sprintf("The new pair ····%s is dead already: somebody generated keys again. Nothing more is written with it. The last one at step 2 was %s.", cur.candidate(cur.Chosen).Last4, cur.Visitor.Admin),
+			Fix:  "Find out who generated. Paste the pair that was made last; if it is lost, generate once more and paste that one.",
+		}
+		cur.candidate(cur.Chosen).Aside, cur.VerifiedAt = why.Reason, time.Time{}
+		for _, other := range cur.Candidates {
+			if other.Aside == "" && !other.Dead {
+				c.add(cur, StepRevoked, bot(), "secret.rotate.failed", map[string]any{"reason": why.Reason})
+				cur.revalidate(c, e.now())
+				return nil
+			}
+		}
+		cur.again(c, StepRevoked, why, bot(), e.now())
+		return nil
+	})
+	if err == nil {
+		err = errMoved
+	}
+	return err
+}
+
+// revalidate goes back to step 3 with the pairs that are sealed.
+func (r *Rotation) revalidate(c *change, now time.Time) {
+	r.reset(StepValidate, StepStore, StepPropagate, StepVerify, StepRevoked)
+	r.enter(c, StepValidate, bot(), now)
 }
 
 // alarm says that a superseded pair is not proven dead.

@@ -325,6 +325,7 @@ type Rotation struct {
 	Trigger  Trigger `json:"trigger"`
 	Reason   string  `json:"reason,omitempty"`
 	Operator Actor   `json:"operator"`
+	Visitor  Actor   `json:"visitor,omitzero"` // the last person at step 2
 	Outcome  Outcome `json:"outcome,omitempty"`
 
 	Opened time.Time `json:"opened"`
@@ -338,8 +339,12 @@ type Rotation struct {
 	OldLast4  string    `json:"old_last4,omitempty"`
 	OldBefore Version   `json:"old_before,omitzero"`
 
-	Candidates []Candidate `json:"candidates,omitempty"`
-	Chosen     int         `json:"chosen,omitempty"` // N of the candidate that steps 4–8 use
+	Candidates  []Candidate `json:"candidates,omitempty"`
+	Chosen      int         `json:"chosen,omitempty"`       // N of the candidate that steps 4–8 use
+	Adopted     *Account    `json:"adopted,omitempty"`      // account that a person declared to be the right one
+	StoreAnyway bool        `json:"store_anyway,omitempty"` // although the account is blocked
+	StoreLater  bool        `json:"store_later,omitempty"`  // steps 5–7 do not wait for step 4
+	Place       string      `json:"place,omitempty"`        // in the vault, as it was configured at the start
 
 	LastOK        time.Time `json:"last_ok,omitzero"`        // last time the old pair was seen alive
 	FirstRejected time.Time `json:"first_rejected,omitzero"` // first rejection of the old pair

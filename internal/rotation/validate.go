@@ -1,34 +1,28 @@
 package rotation
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
 
-// validate is step 3 (R35–R39): both pairs are tried in the same round, and
-// [Judge] says what follows. Nothing is written anywhere before it says store.
+// validate is step 3 (R35–R39): every pasted pair that can still be the one and
+// the old pair are tried in the same round, and [Judge] says what follows.
+// Nothing is written anywhere before it says store.
 func (e *Engine) validate(ctx context.Context, r *run) error {
-	cur, _ := r.look()
-	pair, err := e.led.open(ctx, &cur, candidateField(cur.Chosen))
-	if err != nil {
-		return err
-	}
-	old, err := e.oldPair(ctx, &cur)
-	if err != nil {
-		return err
-	}
 	for rejected := 0; ; {
-		ev := e.round(ctx, r, pair, old)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		d := Judge(ev)
-		if err := e.judged(ctx, r, ev, d); err != nil {
+		judged, err := e.judge(ctx, r)
+		if err != nil {
 			return err
 		}
+		d := judged.decision
 		wait := e.limits.Recheck
 		switch d.Action {
 		case ActStore:
@@ -38,35 +32,131 @@ func (e *Engine) validate(ctx context.Context, r *run) error {
 			return &fault.Error{Kind: fault.Invalid, Reason: d.Problem.Reason, Op: "rotation.validate", User: d.Problem.Text, Fix: d.Problem.Fix}
 		case ActPaste:
 			// A pair that was just made may need a moment; a wrong account never will.
-			if ev.New.Verdict == Valid || rejected == len(e.limits.RejectedAgain) {
-				return e.backToGenerate(ctx, r, d.Problem)
+			if judged.New.Verdict == Valid || rejected == len(e.limits.RejectedAgain) {
+				moved, err := e.backToGenerate(ctx, r, d.Problem)
+				if moved || err != nil {
+					return err
+				}
+				continue // another pair came in meanwhile
 			}
 			wait = e.limits.RejectedAgain[rejected]
 			rejected++
 		}
-		if !sleep(ctx, wait) {
-			return ctx.Err()
+		if err := e.pause(ctx, r, wait); err != nil {
+			return err
 		}
 	}
 }
 
-// round probes the new and the old pair at the same time: each is the other's
-// control.
-func (e *Engine) round(ctx context.Context, r *run, pair, old Pair) Evidence {
-	var wg sync.WaitGroup
+// pause waits, but no longer than until a person allows to store anyway, or
+// pastes another pair.
+func (e *Engine) pause(ctx context.Context, r *run, d time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	before, _ := r.look()
+	err := r.await(limited, func(cur *Rotation) bool {
+		return cur.StoreAnyway || len(cur.Candidates) > len(before.Candidates)
+	})
+	if ctx.Err() != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	return nil
+}
+
+// A judged is the candidate that a round of probes speaks for, with its
+// evidence and what follows.
+type judged struct {
+	Evidence
+	n        int
+	decision Decision
+}
+
+// judge tries every candidate and the old pair in one round, and stores what
+// it found.
+func (e *Engine) judge(ctx context.Context, r *run) (judged, error) {
 	cur, _ := r.look()
-	ev := Evidence{OldKnown: !old.Empty(), Opened: cur.Opened, Expected: e.expected(ctx, &cur)}
-	wg.Go(func() { ev.New = e.probe(ctx, pair) })
-	if ev.OldKnown {
-		wg.Go(func() { ev.Old = e.probe(ctx, old) })
+	old, err := e.oldPair(ctx, &cur)
+	if err != nil {
+		return judged{}, err
+	}
+	pairs := map[int]Pair{}
+	for _, c := range cur.Candidates {
+		if c.Aside != "" || c.Dead {
+			continue
+		}
+		if pairs[c.N], err = e.led.open(ctx, &cur, candidateField(c.N)); err != nil {
+			return judged{}, err
+		}
+	}
+	all := e.rounds(ctx, &cur, pairs, old)
+	if ctx.Err() != nil {
+		return judged{}, ctx.Err()
+	}
+	best := choose(all)
+	if cur.StoreAnyway && best.decision.Problem.Reason == reasonBlocked {
+		best.decision = Decision{Action: ActStore}
+	}
+	return best, e.judgedRound(ctx, r, all, best)
+}
+
+// choose returns the candidate to go on with: one that can be stored, else the
+// newest that works, else the newest that may work, else the newest.
+func choose(all []judged) judged {
+	rank := func(j judged) int {
+		switch {
+		case j.decision.Action == ActStore:
+			return 3
+		case j.New.Verdict == Valid:
+			return 2
+		case j.New.Verdict == Unknown:
+			return 1
+		}
+		return 0
+	}
+	return slices.MaxFunc(all, func(a, b judged) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.n, b.n))
+	})
+}
+
+// rounds probes each candidate and the old pair at the same time: each is the
+// others' control.
+func (e *Engine) rounds(ctx context.Context, cur *Rotation, pairs map[int]Pair, old Pair) []judged {
+	var wg sync.WaitGroup
+	var oldProbe Probe
+	if !old.Empty() {
+		wg.Go(func() { oldProbe = e.probe(ctx, old) })
+	}
+	all := make([]judged, 0, len(pairs))
+	for _, n := range slices.Sorted(maps.Keys(pairs)) {
+		all = append(all, judged{n: n})
+	}
+	for i := range all {
+		wg.Go(func() { all[i].New = e.probe(ctx, pairs[all[i].n]) })
 	}
 	wg.Wait()
-	return ev
+	expected := e.expected(ctx, cur)
+	for i := range all {
+		all[i].Old, all[i].OldKnown, all[i].Expected, all[i].Opened = oldProbe, !old.Empty(), expected, cur.Opened
+		all[i].decision = Judge(all[i].Evidence)
+	}
+	return all
+}
+
+// round probes one new pair and one superseded pair at the same time.
+func (e *Engine) round(ctx context.Context, pair, old Pair) (fresh, stale Probe) {
+	var wg sync.WaitGroup
+	wg.Go(func() { fresh = e.probe(ctx, pair) })
+	wg.Go(func() { stale = e.probe(ctx, old) })
+	wg.Wait()
+	return fresh, stale
 }
 
 // expected is the identity that the new pair must have: the snapshot's, or the
 // one that the last rotation ended with; nil if neither is known.
 func (e *Engine) expected(ctx context.Context, cur *Rotation) *Account {
+	if cur.Adopted != nil {
+		return cur.Adopted
+	}
 	if cur.Snapshot != nil {
 		return &cur.Snapshot.Account
 	}
@@ -76,11 +166,23 @@ func (e *Engine) expected(ctx context.Context, cur *Rotation) *Account {
 	return nil
 }
 
-// judged stores what a round of probes said.
-func (e *Engine) judged(ctx context.Context, r *run, ev Evidence, d Decision) error {
+// judgedRound stores what a round of probes said and which candidate it speaks
+// for.
+func (e *Engine) judgedRound(ctx context.Context, r *run, all []judged, best judged) error {
 	return r.update(ctx, func(cur *Rotation, c *change) error {
-		cand := cur.candidate(cur.Chosen)
-		cand.Verdict, cand.Account = ev.New.Verdict, ev.New.Account
+		if cur.Step(StepValidate).State != Running {
+			return nil // a person moved the rotation on meanwhile
+		}
+		for _, j := range all {
+			cand := cur.candidate(j.n)
+			cand.Verdict, cand.Account = j.New.Verdict, j.New.Account
+		}
+		ev, d := best.Evidence, best.decision
+		chosen := cur.candidate(best.n)
+		if cur.Chosen != chosen.N {
+			cur.VerifiedAt = time.Time{} // what was verified was another pair
+		}
+		cur.Chosen, cur.SealedAt = chosen.N, chosen.At
 		switch {
 		case ev.Old.Verdict == Valid:
 			cur.LastOK = ev.Old.At
@@ -92,7 +194,7 @@ func (e *Engine) judged(ctx context.Context, r *run, ev Evidence, d Decision) er
 		}
 		s := cur.Step(StepValidate)
 		s.Facts = validateFacts(ev)
-		s.Problem = d.Problem
+		s.Problem, s.Note = d.Problem, ""
 		if d.Action == ActWait || d.Action == ActPaste {
 			s.Note = fmt.Sprintf("The bot looks again by itself, since %s UTC.", s.Started.Format("15:04"))
 		}
@@ -129,24 +231,47 @@ func verdictText(p Probe) string {
 	return "not known (" + p.Reason + ")"
 }
 
-// backToGenerate asks for another pair. The one that did not do stays sealed.
-func (e *Engine) backToGenerate(ctx context.Context, r *run, why Problem) error {
-	return r.update(ctx, func(cur *Rotation, c *change) error {
+// backToGenerate asks for another pair, unless one has come in meanwhile. Those
+// that did not do stay sealed.
+func (e *Engine) backToGenerate(ctx context.Context, r *run, why Problem) (moved bool, err error) {
+	err = r.update(ctx, func(cur *Rotation, c *change) error {
 		if cur.Step(StepValidate).State != Running {
-			return nil // a newer paste came in between
+			moved = true
+			return nil
 		}
-		cand := cur.candidate(cur.Chosen)
-		cand.Aside = why.Reason
-		cur.Chosen = 0
-		now := e.now()
-		s := cur.Step(StepValidate)
-		s.State, s.Ended, s.Problem, s.WaitsFor = Pending, now, why, ""
-		c.add(cur, StepValidate, bot(), "secret.rotate.failed", stepContext(s))
-		cur.enter(c, StepGenerate, bot(), now)
-		g := cur.Step(StepGenerate)
-		g.Note, g.WaitsFor = why.Text+" "+why.Fix, cur.Operator.ID
+		untried := func(x Candidate) bool { return x.Aside == "" && x.Verdict == "" }
+		if moved = !slices.ContainsFunc(cur.Candidates, untried); moved {
+			cur.again(c, StepValidate, why, bot(), e.now())
+		}
 		return nil
 	})
+	return moved, err
+}
+
+// again goes back to step 2 from a step that cannot go on with the pair at
+// hand. Every candidate so far is set aside; none is forgotten.
+func (r *Rotation) again(c *change, from StepName, why Problem, by Actor, now time.Time) {
+	for i := range r.Candidates {
+		if r.Candidates[i].Aside == "" {
+			r.Candidates[i].Aside = why.Reason
+		}
+	}
+	r.Chosen, r.VerifiedAt, r.StoreAnyway, r.StoreLater = 0, time.Time{}, false, false
+	s := r.Step(from)
+	s.State, s.Ended, s.Problem, s.WaitsFor = Failed, now, why, ""
+	c.add(r, from, bot(), "secret.rotate.failed", stepContext(s))
+	r.reset(StepValidate, StepStore, StepPropagate, StepVerify, StepRevoked)
+	r.enter(c, StepGenerate, by, now)
+	g := r.Step(StepGenerate)
+	g.Note, g.WaitsFor = why.Text+" "+why.Fix, r.Operator.ID
+}
+
+// reset sets steps back to pending; their items are done again.
+func (r *Rotation) reset(names ...StepName) {
+	for _, name := range names {
+		s := r.Step(name)
+		s.State, s.Started, s.Ended, s.WaitsFor, s.Items, s.Facts, s.Note = Pending, time.Time{}, time.Time{}, "", nil, nil, ""
+	}
 }
 
 // candidate returns candidate n. It panics if there is none: a step that needs

@@ -44,6 +44,9 @@ func (e *Engine) store(ctx context.Context, r *run) error {
 		return r.set.Vault.Read(ctx)
 	})
 	if err != nil {
+		if cur, _ := r.look(); cur.StoreLater && passing(err) && sleep(ctx, e.limits.ProbeAgain) {
+			return e.store(ctx, r) // consumers have the pair already: this goes on until it is stored
+		}
 		return err
 	}
 	if err := proveStored(before, after, pair); err != nil {

@@ -18,6 +18,9 @@ const (
 	ActStop  Action = "stop"  // a person must repair something first
 )
 
+// reasonBlocked is the reason of a decision about an account that cannot trade.
+const reasonBlocked = "account_blocked"
+
 // Evidence is what one round of probes says.
 type Evidence struct {
 	New      Probe
@@ -61,9 +64,9 @@ func Judge(e Evidence) Decision {
 	}
 	why := fmt.Sprintf("The new pair works, but account %s is %s.", acc.Number, condition(acc))
 	if e.OldKnown && e.Old.Verdict == Invalid {
-		return decide(ActWait, "account_blocked", why+" The old pair is dead already.", "The bot keeps looking. Ask Alpaca's support why the account is blocked.")
+		return decide(ActWait, reasonBlocked, why+" The old pair is dead already.", "The bot keeps looking. Ask Alpaca's support why the account is blocked.")
 	}
-	return decide(ActStop, "account_blocked", why+" That is a problem of the account, not of the key.", "Ask Alpaca's support why the account is blocked, then press Retry.")
+	return decide(ActStop, reasonBlocked, why+" That is a problem of the account, not of the key.", "Ask Alpaca's support why the account is blocked, then press Retry.")
 }
 
 // otherAccount judges a pair that works for an account that was not expected.

@@ -70,7 +70,7 @@ func (e *Engine) prove(ctx context.Context, r *run, t Target, d Delivery) error 
 	}
 	return e.setItem(ctx, r, StepVerify, t.Name, func(cur *Rotation, it *Item) {
 		it.State, it.Detail, it.Facts = Done, detail, facts
-		if t.Counts && othersVerified(cur, t.Name) {
+		if t.Counts && othersVerified(cur, t.Name) && cur.VerifiedAt.IsZero() {
 			cur.VerifiedAt = e.now()
 		}
 	})

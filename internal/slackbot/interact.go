@@ -244,7 +244,7 @@ func (b *Bot) act(ctx context.Context, call slack.InteractionCallback, action st
 		}
 	case modals.RegenerateAction:
 		if err = b.check(ctx, who, commands.ActRetry, bind.Rotation); err == nil {
-			err = b.cfg.Engine.Regenerate(ctx, who, bind.Rotation, bind.Round)
+			err = b.cfg.Engine.Regenerate(ctx, who, bind.Rotation, bind.Step, bind.Round)
 		}
 	case modals.CancelAction:
 		err = b.askCancel(ctx, call, who, bind.Rotation)

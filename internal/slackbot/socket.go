@@ -68,8 +68,8 @@ func (b *Bot) drain(ctx context.Context, client *socketmode.Client) {
 			return
 		case evt := <-client.Events:
 			b.lifecycle(ctx, evt)
-			if evt.Request == nil {
-				continue
+			if evt.Request == nil || evt.Request.EnvelopeID == "" {
+				continue // nothing to answer: a hello comes as a request too
 			}
 			select {
 			case workers <- struct{}{}:
