@@ -27,7 +27,7 @@ func (t *text) UnmarshalJSON(b []byte) error {
 		return nil
 	case b[0] == '"':
 		if json.Unmarshal(b, &s) != nil {
-			return nil
+			s = ""
 		}
 	case b[0] != '-' && (b[0] < '0' || b[0] > '9'): // null, true, an object
 		return nil

@@ -21,6 +21,7 @@ type kindRule struct {
 
 // kinds returns the kinds of consumers, in the order of the documentation.
 func kinds() []kindRule {
+	//nolint:gosec // G101: token is the name of a variable, not a credential
 	return []kindRule{
 		{name: KindHeroku, built: true, keys: []string{"app", "verify"}, token: "HEROKU_API_KEY", read: readHeroku, target: func(c Consumer) []string { return []string{c.App} }},
 		{name: KindGitHubActions, built: true, keys: []string{"repo", "environment", "dependabot"}, later: []string{"environment", "dependabot"}, token: "GITHUB_TOKEN", read: readGitHub, target: githubTarget},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,9 +93,7 @@ func TestEnvironmentProblems(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			env := tokens()
-			for k, v := range tt.set {
-				env[k] = v
-			}
+			maps.Copy(env, tt.set)
 			cfg, err := Load(write(t, base), lookup(env))
 			if diff := cmp.Diff(tt.want, problems(t, err)); diff != "" {
 				t.Fatalf("problems (-want +got):\n%s", diff)

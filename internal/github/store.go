@@ -124,11 +124,10 @@ func (s store) put(ctx context.Context, key publicKey, name string, value secret
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusNoContent {
 		return time.Time{}, badAnswer(p, resp.Response)
 	}
-	at, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
-		return key.at, nil // never seen; the key's time is the safe, earlier bound
+	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		return at.UTC(), nil
 	}
-	return at.UTC(), nil
+	return key.at, nil // never seen; the key's time is the safe, earlier bound
 }
 
 // updated returns when the secret called name was last written, in whole

@@ -128,7 +128,7 @@ func (a *App) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receipt,
 	r.Facts = prebootFact(v.preboot)
 
 	carrier, dead := a.carrier(v.releases)
-	if v.vars.Pair.Equal(d.Pair) && !dead || a.waiting(ctx, v, carrier, d.Pair) {
+	if v.vars.Pair.Equal(d.Pair) && !dead || a.waiting(ctx, carrier, d.Pair) {
 		r.At, r.Unchanged = a.Client.now(), true
 		a.note(&r, carrier.Version)
 		return r, nil
@@ -169,7 +169,7 @@ func (a *App) note(r *rotation.Receipt, version int) {
 // waiting reports whether a pending release of ours carries the pair, as after
 // a lost reply to an app with a release phase. If Heroku does not say what the
 // release carries, it counts as ours: [App.Verify] finds out before it is done.
-func (a *App) waiting(ctx context.Context, v view, carrier Release, p rotation.Pair) bool {
+func (a *App) waiting(ctx context.Context, carrier Release, p rotation.Pair) bool {
 	if carrier.Status != "pending" {
 		return false
 	}

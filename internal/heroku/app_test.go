@@ -190,9 +190,9 @@ func TestPendingReleaseOfSomebodyElse(t *testing.T) {
 // TestFindsOwnRelease: a deploy between the write and the look is not taken for
 // ours.
 func TestFindsOwnRelease(t *testing.T) {
-	sim, a := start(t, nil)
+	sim, _ := start(t, nil)
 	once := &deployAfterPatch{sim: sim}
-	a = appAt(t, sim.URL(), once)
+	a := appAt(t, sim.URL(), once)
 	if r := apply(t, a); r.Data[dataRelease] != "42" {
 		t.Errorf("receipt = %+v, want release 42, not the deploy v43", r)
 	}

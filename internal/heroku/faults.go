@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 const (
 	retryAfterMax = 15 * time.Minute // of what a service may ask us to wait
 	writeScope    = "write-protected"
-	newTokenFix   = "Create a token with `heroku authorizations:create -s write-protected`, give it to the bot as HEROKU_API_KEY and restart the bot."
+	newTokenFix   = "Create a token with `heroku authorizations:create -s write-protected`, give it to the bot as HEROKU_API_KEY and restart the bot." //nolint:gosec // a sentence, not a credential
 )
 
 // fault says what to do about a call that went wrong. The SDK's error text is
@@ -130,14 +131,7 @@ func (ex *exchange) denied(f *fault.Error, app string, err error) {
 }
 
 func overlap(a, b []string) bool {
-	for _, x := range a {
-		for _, y := range b {
-			if x == y {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(a, func(x string) bool { return slices.Contains(b, x) })
 }
 
 // cause keeps of a transport error what cannot hold a part of the answer.

@@ -155,7 +155,7 @@ func openDB(cfg Config) (*bolt.DB, error) {
 	if err != nil && file != nil {
 		// After a panic bbolt has not done so, and the mapping would keep the lock
 		// alive. A second close does nothing.
-		_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) //nolint:gosec // a descriptor is small
+		_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 		_ = file.Close()
 	}
 	if err == nil && !cfg.ReadOnly {
@@ -241,7 +241,7 @@ func pidPath(path string) string { return path + ".pid" }
 // Holder returns the process ID of the bot that has the state at path open, or
 // 0 if it is not known. It says so in messages; only the lock decides.
 func Holder(path string) int {
-	b, err := os.ReadFile(pidPath(path)) //nolint:gosec // beside the configured file
+	b, err := os.ReadFile(pidPath(path))
 	if err != nil {
 		return 0
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -131,9 +132,7 @@ func send(t *testing.T, rt http.RoundTripper, method, url, body string, header h
 	if err != nil {
 		t.Fatalf("make request: %v", err)
 	}
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	resp, err := rt.RoundTrip(r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, url, err)

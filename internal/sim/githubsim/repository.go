@@ -29,7 +29,7 @@ func (c *call) repository(r *repo) map[string]any {
 			"triage": c.token.Push, "pull": true,
 		},
 	}
-	for _, what := range strings.Fields("archive assignees blobs branches collaborators comments commits compare " +
+	for what := range strings.FieldsSeq("archive assignees blobs branches collaborators comments commits compare " +
 		"contents contributors deployments downloads events forks git_commits git_refs git_tags hooks issue_comment " +
 		"issue_events issues keys labels languages merges milestones notifications pulls releases stargazers " +
 		"statuses subscribers subscription tags teams trees") {
@@ -44,7 +44,7 @@ func owner(login string) map[string]any {
 		"login": login, "id": 1, "node_id": "O_1", "gravatar_id": "", "type": "Organization", "site_admin": false,
 		"url": api, "html_url": "https://github.com/" + login, "avatar_url": api + "/avatar",
 	}
-	for _, what := range strings.Fields("events followers following gists organizations received_events repos starred subscriptions") {
+	for what := range strings.FieldsSeq("events followers following gists organizations received_events repos starred subscriptions") {
 		out[what+"_url"] = api + "/" + what
 	}
 	return out

@@ -103,21 +103,20 @@ func (c *call) get(st *store, name string) {
 // refused with the body of terraform-provider-github#2315. What the service
 // answers for an unknown key_id is not recorded; it is the same here.
 func (c *call) put(st *store, name string) {
-	const at = docsStore + "#create-or-update-a-repository-secret"
 	if !isName.MatchString(name) || strings.HasPrefix(strings.ToUpper(name), "GITHUB_") {
 		// Wording not recorded; the rule is that of GitHub's secrets reference.
-		c.invalid("Secret names can only contain alphanumeric characters ([a-z], [A-Z], [0-9]) or underscores (_). "+
-			"Spaces are not allowed. Must start with a letter ([a-z], [A-Z]) or underscores (_).", at)
+		c.invalid("Secret names can only contain alphanumeric characters ([a-z], [A-Z], [0-9]) or underscores (_). " +
+			"Spaces are not allowed. Must start with a letter ([a-z], [A-Z]) or underscores (_).")
 		return
 	}
 	var in map[string]any
 	if err := json.Unmarshal(c.body, &in); err != nil {
-		c.fail(http.StatusBadRequest, "Problems parsing JSON", at)
+		c.fail(http.StatusBadRequest, "Problems parsing JSON", docsPut)
 		return
 	}
 	for _, field := range []string{"encrypted_value", "key_id"} {
 		if _, ok := in[field]; !ok {
-			c.invalid("Invalid request.\n\n\""+field+"\" wasn't supplied.", at)
+			c.invalid("Invalid request.\n\n\"" + field + "\" wasn't supplied.")
 			return
 		}
 	}
@@ -125,20 +124,20 @@ func (c *call) put(st *store, name string) {
 	keyID, okKey := in["key_id"].(string)
 	switch {
 	case !okValue || !okKey:
-		c.invalid("Invalid request.\n\nFor 'properties/key_id', a string is needed.", at) // wording not recorded
+		c.invalid("Invalid request.\n\nFor 'properties/key_id', a string is needed.") // wording not recorded
 		return
 	case !isBase64.MatchString(sealed):
-		c.invalid(echo(sealed), at)
+		c.invalid(echo(sealed))
 		return
 	}
 	box32, err := base64.StdEncoding.DecodeString(sealed)
 	value, ok := box.OpenAnonymous(nil, box32, st.public, st.private)
 	if err != nil || !ok || keyID != KeyID {
-		c.invalid("Bad request - validation failed due to an improperly encrypted secret", at)
+		c.invalid("Bad request - validation failed due to an improperly encrypted secret")
 		return
 	}
 	if len(value) > maxValue {
-		c.invalid("Secret value is too large.", at) // wording not recorded
+		c.invalid("Secret value is too large.") // wording not recorded
 		return
 	}
 	if st.put(name, string(value), c.at.Add(c.s.offset)) {
@@ -157,8 +156,9 @@ func (c *call) delete(st *store, name string) {
 	c.w.WriteHeader(http.StatusNoContent)
 }
 
-func (c *call) invalid(message, docs string) {
-	c.fail(http.StatusUnprocessableEntity, message, docs)
+// invalid refuses a write of a secret.
+func (c *call) invalid(message string) {
+	c.fail(http.StatusUnprocessableEntity, message, docsPut)
 }
 
 // echo is the message with which the service repeats what it was sent.

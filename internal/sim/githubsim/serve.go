@@ -17,6 +17,7 @@ const (
 	apiVersion = "2022-11-28"
 	docs       = "https://docs.github.com/rest"
 	docsStore  = docs + "/actions/secrets"
+	docsPut    = docsStore + "#create-or-update-a-repository-secret"
 	docsLimits = docs + "/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits"
 	notFound   = "Not Found"
 	secondary  = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again. " +

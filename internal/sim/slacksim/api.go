@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -182,9 +183,7 @@ func (w *Workspace) throttled(c *call) time.Duration {
 // object builds the response body.
 func (a answer) object(warning string, scopes []string) object {
 	o := object{"ok": a.err == ""}
-	for k, v := range a.body {
-		o[k] = v
-	}
+	maps.Copy(o, a.body)
 	meta := object{}
 	if a.err != "" {
 		o["error"] = a.err

@@ -57,15 +57,14 @@ func api(w *slacksim.Workspace) *slack.Client {
 // handler acknowledges.
 type bot struct {
 	*socketmode.Client
-	stop context.CancelFunc
 	done chan struct{}
 }
 
 // connect runs a bot until the test ends and waits for its hello.
-func connect(t testing.TB, w *slacksim.Workspace, handle func(*bot, socketmode.Event)) *bot {
+func connect(t testing.TB, w *slacksim.Workspace, handle func(*bot, socketmode.Event)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	b := &bot{Client: socketmode.New(api(w)), stop: cancel, done: make(chan struct{})}
+	b := &bot{Client: socketmode.New(api(w)), done: make(chan struct{})}
 	before := w.Connections()
 	go func() {
 		defer close(b.done)
@@ -88,7 +87,6 @@ func connect(t testing.TB, w *slacksim.Workspace, handle func(*bot, socketmode.E
 		<-b.done
 	})
 	eventually(t, "hello", func() bool { return w.Connections() > before })
-	return b
 }
 
 // eventually polls until ok or the test's patience ends.

@@ -26,7 +26,6 @@ const (
 	maxInputHint        = 2000
 	maxPlaceholder      = 150
 	maxButtonText       = 75
-	maxButtonURL        = 3000
 	maxButtonValue      = 2000
 	maxAccessibility    = 75
 	maxConfirmTitle     = 100
@@ -35,7 +34,6 @@ const (
 	maxOptionText       = 75
 	maxOptionValue      = 75
 	maxOptionNote       = 75 // its description
-	maxOptionURL        = 3000
 	maxGroupLabel       = 75
 	minGroupOptions     = 1
 	maxGroupOptions     = 100
@@ -48,7 +46,7 @@ const (
 	maxPlainTextLength  = 3000
 	minFiles            = 1
 	maxFiles            = 10
-	maxImageURL         = 3000
+	maxURL              = 3000 // of buttons, options, images and videos alike
 	maxImageAlt         = 2000
 	maxAlert            = 200
 	minMarkdown         = 1

@@ -26,7 +26,7 @@ func TestCommandToClosedModal(t *testing.T) {
 			}
 			b.Ack(*e.Request, map[string]any{"text": "Opening for " + data.Text})
 		case slack.InteractionCallback:
-			switch data.Type {
+			switch data.Type { //nolint:exhaustive // the people below press and submit, nothing else
 			case slack.InteractionTypeBlockActions:
 				b.Ack(*e.Request)
 				if got := data.ActionCallback.BlockActions[0].Value; got != "prod" {

@@ -72,12 +72,12 @@ type check func(c *checker, at string, v any)
 // "!" must be there.
 type shape map[string]check
 
-// object checks v against s and returns it; false means that it is no object.
-func (c *checker) object(at string, v any, s shape) (object, bool) {
+// object wants an object of shape s.
+func (c *checker) object(at string, v any, s shape) {
 	o, ok := v.(object)
 	if !ok {
 		c.fail(at, "must be an object")
-		return nil, false
+		return
 	}
 	for _, key := range sortedKeys(s) {
 		name, required := strings.CutPrefix(key, "!")
@@ -94,7 +94,6 @@ func (c *checker) object(at string, v any, s shape) (object, bool) {
 			c.fail(at, "invalid additional property: %s", key)
 		}
 	}
-	return o, true
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -7,45 +7,44 @@ import (
 	"unicode/utf8"
 )
 
-// plain wants a plain_text object with a text of low to high code points.
-func plain(low, high int) check {
+// plain wants a plain_text object with a text of minText to high code points.
+func plain(high int) check {
 	return func(c *checker, at string, v any) {
-		c.object(at, v, shape{"!type": oneOf("plain_text"), "!text": textOf(low, high), "emoji": boolean})
+		c.object(at, v, shape{"!type": oneOf("plain_text"), "!text": textOf(minText, high), "emoji": boolean})
 	}
 }
 
-// anyText wants a plain_text or mrkdwn object.
-func anyText(low, high int) check {
+// anyText wants a plain_text or mrkdwn object with a text of minText to high
+// code points.
+func anyText(high int) check {
 	return func(c *checker, at string, v any) {
 		if o, ok := v.(object); ok && o["type"] == "mrkdwn" {
-			c.object(at, v, shape{"!type": anything, "!text": textOf(low, high), "verbatim": boolean})
+			c.object(at, v, shape{"!type": anything, "!text": textOf(minText, high), "verbatim": boolean})
 			return
 		}
-		plain(low, high)(c, at, v)
+		plain(high)(c, at, v)
 	}
 }
 
 // link wants a URL with a scheme.
-func link(high int) check {
-	return func(c *checker, at string, v any) {
-		s, ok := v.(string)
-		u, err := url.Parse(s)
-		switch {
-		case !ok:
-			c.fail(at, "must be a string")
-		case utf8.RuneCountInString(s) > high:
-			c.fail(at, "must be less than %d characters", high+1)
-		case err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "" && u.Path == "":
-			c.fail(at, "must be a valid URL")
-		}
+func link(c *checker, at string, v any) {
+	s, ok := v.(string)
+	u, err := url.Parse(s)
+	switch {
+	case !ok:
+		c.fail(at, "must be a string")
+	case utf8.RuneCountInString(s) > maxURL:
+		c.fail(at, "must be less than %d characters", maxURL+1)
+	case err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "" && u.Path == "":
+		c.fail(at, "must be a valid URL")
 	}
 }
 
 // confirm wants a confirmation dialog.
 func confirm(c *checker, at string, v any) {
 	c.object(at, v, shape{
-		"!title": plain(minText, maxConfirmTitle), "!text": anyText(minText, maxConfirmText),
-		"!confirm": plain(minText, maxConfirmButton), "!deny": plain(minText, maxConfirmButton),
+		"!title": plain(maxConfirmTitle), "!text": anyText(maxConfirmText),
+		"!confirm": plain(maxConfirmButton), "!deny": plain(maxConfirmButton),
 		"style": oneOf("primary", "danger"),
 	})
 }
@@ -54,22 +53,22 @@ func confirm(c *checker, at string, v any) {
 func option(text check, note check) check {
 	return func(c *checker, at string, v any) {
 		c.object(at, v, shape{
-			"!text": text, "!value": textOf(0, maxOptionValue), "description": note, "url": link(maxOptionURL),
+			"!text": text, "!value": textOf(0, maxOptionValue), "description": note, "url": link,
 		})
 	}
 }
 
 func plainOption(c *checker, at string, v any) {
-	option(plain(minText, maxOptionText), plain(minText, maxOptionNote))(c, at, v)
+	option(plain(maxOptionText), plain(maxOptionNote))(c, at, v)
 }
 
 func richOption(c *checker, at string, v any) {
-	option(anyText(minText, maxOptionText), anyText(minText, maxOptionNote))(c, at, v)
+	option(anyText(maxOptionText), anyText(maxOptionNote))(c, at, v)
 }
 
 func optionGroup(c *checker, at string, v any) {
 	c.object(at, v, shape{
-		"!label":   plain(minText, maxGroupLabel),
+		"!label":   plain(maxGroupLabel),
 		"!options": listOf(minGroupOptions, maxGroupOptions, plainOption),
 	})
 }
@@ -84,7 +83,7 @@ func element(block string) check {
 		}
 		kind, _ := o["type"].(string)
 		if block == "context" && (kind == "plain_text" || kind == "mrkdwn") {
-			anyText(minText, maxText)(c, at, v)
+			anyText(maxText)(c, at, v)
 			return
 		}
 		s := elementShape(kind)
@@ -124,12 +123,12 @@ func elementShape(kind string) shape {
 	if kind != "button" && kind != "overflow" {
 		s["focus_on_load"] = boolean
 	}
-	placeholder := plain(minText, maxPlaceholder)
+	placeholder := plain(maxPlaceholder)
 	switch kind {
 	case "image":
 		return imageShape()
 	case "button":
-		s["!text"], s["url"], s["value"] = plain(minText, maxButtonText), link(maxButtonURL), textOf(0, maxButtonValue)
+		s["!text"], s["url"], s["value"] = plain(maxButtonText), link, textOf(0, maxButtonValue)
 		s["style"], s["confirm"], s["accessibility_label"] = oneOf("primary", "danger"), confirm, textOf(0, maxAccessibility)
 	case "checkboxes":
 		s["!options"], s["confirm"] = listOf(minCheckOptions, maxCheckOptions, richOption), confirm
@@ -163,7 +162,7 @@ func elementShape(kind string) shape {
 
 // selectShape adds the keys of a select menu, nil for a type that is none.
 func selectShape(kind string, s shape) shape {
-	s["placeholder"], s["confirm"] = plain(minText, maxPlaceholder), confirm
+	s["placeholder"], s["confirm"] = plain(maxPlaceholder), confirm
 	switch kind {
 	case "static_select", "multi_static_select":
 		s["options"] = listOf(1, maxSelectOptions, plainOption)
@@ -194,7 +193,7 @@ func selectShape(kind string, s shape) shape {
 }
 
 func imageShape() shape {
-	return shape{"!alt_text": textOf(0, maxImageAlt), "image_url": link(maxImageURL), "slack_file": anything}
+	return shape{"!alt_text": textOf(0, maxImageAlt), "image_url": link, "slack_file": anything}
 }
 
 func (c *checker) imageSource(at string, o object) {

@@ -2,6 +2,7 @@ package slacksim
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -24,9 +25,7 @@ func opt(s string) object { return object{"text": plainText(s), "value": s} }
 // with returns a copy of o with other values.
 func with(o object, pairs ...any) object {
 	c := object{}
-	for k, v := range o {
-		c[k] = v
-	}
+	maps.Copy(c, o)
 	for i := 0; i < len(pairs); i += 2 {
 		key, _ := pairs[i].(string)
 		c[key] = pairs[i+1]

@@ -52,11 +52,11 @@ func TestLimitsEqualTheContract(t *testing.T) {
 	walk("", limits)
 	got := map[string]int{
 		"text.min_length": minText, "text.max_length": maxText, "action_id.max_length": maxActionID, "block_id.max_length": maxBlockID,
-		"button.text.max_length": maxButtonText, "button.url.max_length": maxButtonURL, "button.value.max_length": maxButtonValue,
+		"button.text.max_length": maxButtonText, "button.url.max_length": maxURL, "button.value.max_length": maxButtonValue,
 		"button.accessibility_label.max_length": maxAccessibility, "confirmation.title.max_length": maxConfirmTitle,
 		"confirmation.text.max_length": maxConfirmText, "confirmation.confirm.max_length": maxConfirmButton,
 		"confirmation.deny.max_length": maxConfirmButton, "option.text.max_length": maxOptionText,
-		"option.value.max_length": maxOptionValue, "option.description.max_length": maxOptionNote, "option.url.max_length": maxOptionURL,
+		"option.value.max_length": maxOptionValue, "option.description.max_length": maxOptionNote, "option.url.max_length": maxURL,
 		"option_group.label.max_length": maxGroupLabel, "option_group.options.min_items": minGroupOptions,
 		"option_group.options.max_items": maxGroupOptions, "select.placeholder.max_length": maxPlaceholder,
 		"select.options.max_items": maxSelectOptions, "select.option_groups.max_items": maxSelectGroups,
@@ -66,7 +66,7 @@ func TestLimitsEqualTheContract(t *testing.T) {
 		"file_input.max_files.min": minFiles, "file_input.max_files.max": maxFiles,
 		"plain_text_input.max_length.max": maxPlainTextLength, "actions.elements.max_items": maxActionsElements,
 		"alert.text.max_length": maxAlert, "context.elements.max_items": maxContextElements, "header.text.max_length": maxHeader,
-		"image.image_url.max_length": maxImageURL, "image.alt_text.max_length": maxImageAlt, "input.label.max_length": maxInputLabel,
+		"image.image_url.max_length": maxURL, "image.alt_text.max_length": maxImageAlt, "input.label.max_length": maxInputLabel,
 		"input.hint.max_length": maxInputHint, "markdown.text.min_length": minMarkdown, "markdown.text.max_length": maxMarkdown,
 		"section.text.max_length": maxText, "section.fields.max_items": maxSectionFields, "section.fields.item_max_length": maxSectionField,
 		"video.alt_text.min_length": minVideoAlt, "video.alt_text.max_length": maxVideoAlt, "video.title.max_length": maxVideoTitle,
@@ -164,10 +164,10 @@ func TestValidFixturesPass(t *testing.T) {
 			}
 			passed++
 			var problems []string
-			switch {
-			case dir == "views":
+			switch dir {
+			case "views":
 				problems = CheckView(raw)
-			case dir == "blocks":
+			case "blocks":
 				for _, surface := range surfacesOf(kind) {
 					problems = append(problems, checkOn(surface, []byte("["+string(raw)+"]"))...)
 				}

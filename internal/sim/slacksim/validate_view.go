@@ -22,9 +22,9 @@ func (c *checker) view(at string, v any) {
 	}
 	switch kind {
 	case "modal":
-		s["!title"] = plain(minText, maxViewTitle)
-		s["submit"] = plain(minText, maxViewTitle)
-		s["close"] = plain(minText, maxViewTitle)
+		s["!title"] = plain(maxViewTitle)
+		s["submit"] = plain(maxViewTitle)
+		s["close"] = plain(maxViewTitle)
 		s["clear_on_close"] = boolean
 		s["notify_on_close"] = boolean
 		s["submit_disabled"] = boolean
@@ -99,11 +99,11 @@ func blockShape(kind string) shape {
 	case "divider":
 		return shape{}
 	case "header":
-		return shape{"!text": plain(minText, maxHeader)}
+		return shape{"!text": plain(maxHeader)}
 	case "section":
 		return shape{
-			"text":      anyText(minText, maxText),
-			"fields":    listOf(1, maxSectionFields, anyText(minText, maxSectionField)),
+			"text":      anyText(maxText),
+			"fields":    listOf(1, maxSectionFields, anyText(maxSectionField)),
 			"accessory": element("section"),
 			"expand":    boolean,
 		}
@@ -113,28 +113,28 @@ func blockShape(kind string) shape {
 		return shape{"!elements": listOf(1, maxActionsElements, element("actions"))}
 	case "input":
 		return shape{
-			"!label":          plain(minText, maxInputLabel),
+			"!label":          plain(maxInputLabel),
 			"!element":        element("input"),
-			"hint":            plain(minText, maxInputHint),
+			"hint":            plain(maxInputHint),
 			"optional":        boolean,
 			"dispatch_action": boolean,
 		}
 	case "image":
 		s := imageShape()
-		s["title"] = plain(minText, maxImageAlt)
+		s["title"] = plain(maxImageAlt)
 		return s
 	case "alert":
-		return shape{"!text": anyText(minText, maxAlert), "level": oneOf("default", "info", "warning", "error", "success")}
+		return shape{"!text": anyText(maxAlert), "level": oneOf("default", "info", "warning", "error", "success")}
 	case "markdown":
 		return shape{"!text": textOf(minMarkdown, maxMarkdown)}
 	case "rich_text":
 		return shape{"!elements": listOf(1, maxViewBlocks, richText)}
 	case "video":
 		return shape{
-			"!alt_text": textOf(minVideoAlt, maxVideoAlt), "!title": plain(minText, maxVideoTitle),
-			"!thumbnail_url": link(maxImageURL), "!video_url": link(maxImageURL), "title_url": link(maxImageURL),
-			"author_name": textOf(0, maxVideoAuthor), "description": plain(minText, maxVideoDescription),
-			"provider_name": textOf(0, maxVideoProvider), "provider_icon_url": link(maxImageURL),
+			"!alt_text": textOf(minVideoAlt, maxVideoAlt), "!title": plain(maxVideoTitle),
+			"!thumbnail_url": link, "!video_url": link, "title_url": link,
+			"author_name": textOf(0, maxVideoAuthor), "description": plain(maxVideoDescription),
+			"provider_name": textOf(0, maxVideoProvider), "provider_icon_url": link,
 		}
 	}
 	return nil

@@ -29,10 +29,7 @@ type world struct {
 // model runs random transactions, reads, restarts and restores against a map.
 func model(t *testing.T, m Maker) {
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "model")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		dir := t.TempDir() // a new one for each history
 		w := &world{t: t, m: m, dir: dir, store: m.Open(t, dir), want: map[string]rotation.KV{}}
 		defer func() { _ = w.store.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
