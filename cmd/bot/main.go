@@ -1,0 +1,26 @@
+// Command bot is Keyturn.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/raxx-app/keyturn/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	code := run(ctx, os.Getenv, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the globals; exit codes are those of the command.
+func run(ctx context.Context, getenv func(string) string, stderr io.Writer) int {
+	return cli.Run(ctx, cli.Env{Args: os.Args[1:], Getenv: getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: stderr, Now: time.Now})
+}

@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/raxx-app/keyturn/internal/fault"
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+// readyLimit is how long a look at the store may take.
+const readyLimit = time.Second
+
+// health answers whether the process is up and whether it can do its work. It
+// says nothing about rotations or people.
+type health struct {
+	store     rotation.Store
+	connected func() bool
+	log       *slog.Logger
+	ln        net.Listener // nil: switched off
+}
+
+// listen opens addr, which must be on loopback: the answers are for the
+// machine's own supervisor and carry no password. An empty addr switches the
+// endpoint off.
+func (h *health) listen(ctx context.Context, addr string) error {
+	if addr == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return &fault.Error{
+			Kind: fault.Invalid, Reason: "listen_not_loopback", Op: "app.health",
+			User: "http.listen in bot.yml is not an address of this machine alone.",
+			Fix:  `Write 127.0.0.1 and a port, for example 127.0.0.1:9464, or "" to switch it off.`,
+		}
+	}
+	if h.ln, err = new(net.ListenConfig).Listen(ctx, "tcp", addr); err != nil {
+		return &fault.Error{
+			Kind: fault.Conflict, Reason: "listen", Op: "app.health", Err: err,
+			User: "The bot cannot listen on " + addr + ", the address of http.listen in bot.yml.",
+			Fix:  "Look whether another program uses that port, or choose another one.",
+		}
+	}
+	return nil
+}
+
+// run serves until ctx ends.
+func (h *health) run(ctx context.Context) error {
+	if h.ln == nil {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.ready(r.Context())) })
+	srv := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // nothing here is worth waiting for
+	defer stop()
+	if err := srv.Serve(h.ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve health: %w", err)
+	}
+	return nil
+}
+
+// ready returns why the bot cannot do its work now.
+func (h *health) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	if _, err := h.store.Get(ctx, rotation.OutboxPrefix); err != nil && !errors.Is(err, rotation.ErrNotFound) {
+		return errors.New("the state cannot be read")
+	}
+	if !h.connected() {
+		return errors.New("no Slack socket is up")
+	}
+	return nil
+}
+
+func answer(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, err.Error()+"\n")
+		return
+	}
+	_, _ = io.WriteString(w, "ok\n")
+}

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/raxx-app/keyturn/internal/app"
+	"github.com/raxx-app/keyturn/internal/config"
+	"github.com/raxx-app/keyturn/internal/fault"
+)
+
+func runCommand(env Env) *cobra.Command {
+	return withConfig(&cobra.Command{
+		Use:   "run",
+		Short: "Run the bot until it gets SIGTERM or an interrupt",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(configPath(cmd), env.Getenv)
+			if err != nil {
+				return err
+			}
+			log := slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: cfg.Log.Level}))
+			err = app.Run(cmd.Context(), app.Options{Config: cfg, Now: env.Now, Log: log, Hooks: env.Hooks})
+			if err == nil {
+				return nil
+			}
+			log.ErrorContext(cmd.Context(), "bot failed", slog.Any("error", err), slog.String("reason", fault.ReasonOf(err)),
+				slog.String("what", fault.UserText(err)), slog.String("fix", fault.FixText(err)))
+			return &failure{err: err, shown: true, code: codeOf(err)}
+		},
+	})
+}
+
+// codeOf tells settings that config cannot judge, such as a STATE_KEY that does
+// not open this state, from what went wrong in spite of good ones.
+func codeOf(err error) int {
+	if k := fault.KindOf(err); k == fault.Invalid || k == fault.Denied {
+		return exitUsage
+	}
+	return exitFailed
+}
