@@ -176,6 +176,9 @@ func summaryFacts(s Summary) []Fact {
 
 func exposedText(took, atMost int64) string {
 	sec := func(ms int64) string {
+		if ms < 1000 {
+			return strconv.FormatInt(ms, 10) + " ms"
+		}
 		if ms < 10_000 {
 			return strconv.FormatFloat(float64(ms)/1000, 'f', 1, 64) + " s"
 		}

@@ -38,7 +38,7 @@ func (e *Engine) watchOld(ctx context.Context, r *run) {
 	cur, _ := r.look()
 	old, err := e.led.open(ctx, &cur, fieldOld)
 	if err != nil {
-		if !errors.Is(err, ErrNotFound) {
+		if !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
 			e.cfg.Log.ErrorContext(ctx, "old pair cannot be watched", errAttr(err))
 		}
 		return

@@ -45,7 +45,11 @@ type GateCount struct {
 // somebody let them pass with a reason.
 func (o Overview) Gate() GateCount {
 	var n GateCount
-	for _, it := range o.Rotation.Step(StepPrecheck).Items {
+	s := o.Rotation.Step(StepPrecheck)
+	if len(s.Items) == 0 && !s.State.Settled() {
+		n.Open = 1 // nothing was listed yet
+	}
+	for _, it := range s.Items {
 		switch {
 		case !it.State.Settled() && it.State != Failed:
 			n.Open++

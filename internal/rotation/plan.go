@@ -49,11 +49,12 @@ func (f *flight) enter(round int) {
 	f.round = round
 }
 
-// stale reports whether the rotation has moved on without this flight.
+// stale reports whether the rotation has moved on without this flight. A look
+// from before the flight's own round says nothing about it.
 func (f *flight) stale(s *Step) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.round != 0 && (s.State != Running || s.Round != f.round)
+	return f.round != 0 && (s.Round > f.round || s.Round == f.round && s.State != Running)
 }
 
 // own drives one rotation until it is over or ctx ends. It is the only one

@@ -125,16 +125,20 @@ func (e *Engine) storeCheck(ctx context.Context, r *run, name string, ready Read
 		return // stopping: what a cancelled call says is worth nothing
 	}
 	err := r.update(ctx, func(cur *Rotation, c *change) error {
-		if cur.Step(StepPrecheck).State != Running {
+		s := cur.Step(StepPrecheck)
+		if s.State != Running {
 			return errMoved
 		}
-		it := cur.Step(StepPrecheck).Item(name)
+		it := s.Item(name)
 		was := it.State
 		it.Level, it.Detail, it.Problem, it.Facts = ready.Level, ready.Detail, ready.Problem, ready.Facts
 		if it.State = Done; ready.Level == NotReady {
 			it.State = Failed
 		}
 		it.stamp(was, e.now())
+		if s.WaitsFor = BotActor; !s.openItems() {
+			s.WaitsFor = cur.Operator.ID
+		}
 		if with != nil {
 			return with(cur, c)
 		}

@@ -257,6 +257,9 @@ func (r *Rotation) again(c *change, from StepName, why Problem, by Actor, now ti
 		}
 	}
 	r.Chosen, r.VerifiedAt, r.StoreAnyway, r.StoreLater = 0, time.Time{}, false, false
+	if r.FirstRejected.IsZero() && r.LastOK.After(r.SealedAt) {
+		r.SealedAt = time.Time{} // the old pair works: nothing is exposed
+	}
 	s := r.Step(from)
 	s.State, s.Ended, s.Problem, s.WaitsFor = Failed, now, why, ""
 	c.add(r, from, bot(), "secret.rotate.failed", stepContext(s))

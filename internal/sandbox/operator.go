@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/raxx-app/keyturn/internal/sim/alpacasim"
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
@@ -28,12 +27,6 @@ const (
 	overPrefix   = "# Rotated"
 	updated      = "Updated"
 	checkboxes   = "checkboxes"
-)
-
-// How often the command is typed, and how long between.
-const (
-	commandTries = 20
-	commandAgain = 100 * time.Millisecond
 )
 
 // An Operator is a scripted person. It sees what Slack shows, types and presses,
@@ -66,29 +59,19 @@ func (o *Operator) Rotate(ctx context.Context) (alpacasim.Key, error) {
 	return key, o.paste(ctx, key)
 }
 
-// begin types the command, and types it again where the bot asks for that: in
-// its first moments it may not know yet who is ops.
+// begin types the command.
 func (o *Operator) begin(ctx context.Context) error {
 	o.Say(o.Name + " types " + command + " " + KeySet + " in #ops")
-	for try := 1; ; try++ {
-		got, err := o.Slack.Command(ctx, o.User, OpsChannel, command, KeySet)
-		switch {
-		case err != nil:
-			return fmt.Errorf("type the command: %w", err)
-		case got.Err != "":
-			return errors.New("slack answered the command: " + got.Err)
-		case got.Reply == nil:
-			return nil
-		case try == commandTries || !strings.Contains(got.Reply.Visible(), "Try again"):
-			return errors.New("the bot answered the command: " + flat(got.Reply.Visible()))
-		}
-		timer := time.NewTimer(commandAgain)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	got, err := o.Slack.Command(ctx, o.User, OpsChannel, command, KeySet)
+	switch {
+	case err != nil:
+		return fmt.Errorf("type the command: %w", err)
+	case got.Err != "":
+		return errors.New("slack answered the command: " + got.Err)
+	case got.Reply != nil:
+		return errors.New("the bot answered the command: " + flat(got.Reply.Visible()))
 	}
+	return nil
 }
 
 // goOn waits for the checks of step 1, answers every question and leaves it.
