@@ -19,8 +19,7 @@ func TestBadPastes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{limits: rotation.Limits{ProbeFast: time.Hour}}) // nobody asks Alpaca but because of a paste
 	b := w.start()
-	w.ada.toStepTwo()
-	w.until("the old pair was looked at", func() bool { return strings.Count(w.log.String(), `"step":"generate"`) > 0 })
+	w.ada.toStepTwoOnce()
 	old := w.old["prod"]
 	const secret = "abcdefghijklmnopqrstuvwxyz0123456789ABCD"
 	tests := []struct {
@@ -60,7 +59,7 @@ func TestBadPastes(t *testing.T) {
 		t.Errorf("an empty field: %+v, want Slack's own error", got)
 	}
 	if got := w.alpaca.Count("", "/") - calls; got != 0 {
-		t.Errorf("%d calls to Alpaca after bad pastes, want none", got)
+		t.Errorf("%d calls to Alpaca after bad pastes, want none: %+v", got, w.alpaca.Calls())
 	}
 
 	key := w.ada.generate("prod")
@@ -154,7 +153,11 @@ func TestPairOfAnotherAccount(t *testing.T) {
 	}
 
 	// Somebody else who opens it sees the last four only.
-	w.eve.pressIn(w.opsMessage("Why", "belongs to account"), "Open")
+	shown := w.opsMessage("belongs to account", "Waiting for @ada")
+	if strings.Contains(shown.Visible(), "🔴") {
+		t.Errorf("the old pair works, but the channel says that trading fails:\n%s", shown.Visible())
+	}
+	w.eve.pressIn(shown, "Open")
 	v := w.eve.see(stepHeader(2), "belongs to account")
 	for _, number := range []string{ours, other.Number} {
 		if strings.Contains(v.Text(), number) {

@@ -160,7 +160,7 @@ func TestExternalPersonPressesInSharedChannel(t *testing.T) {
 	w.ada.begin("prod")
 	who := person{w, "U0EXTERNAL"}
 	who.pressIn(w.opsMessage("step 1 of 8"), "Open")
-	who.whisper("Only members of the ops group")
+	who.whisper("⛔", "Ask somebody in ops")
 	if _, open := w.slack.Modal(who.id); open {
 		t.Error("the external person has a modal open")
 	}

@@ -200,6 +200,17 @@ func (p person) toStepTwo() slacksim.View {
 	return p.goOn(true)
 }
 
+// toStepTwoOnce does everything before the click, and returns when the bot has
+// looked at the old pair in step 2 for the first time.
+func (p person) toStepTwoOnce() slacksim.View {
+	p.t.Helper()
+	p.begin("prod")
+	probes := p.alpaca.Count("GET", "/v2/account")
+	v := p.goOn(true)
+	p.until("the old pair was looked at in step 2", func() bool { return p.alpaca.Count("GET", "/v2/account") > probes })
+	return v
+}
+
 // generate presses Regenerate in Alpaca's dashboard.
 func (p person) generate(keyset string) alpacasim.Key {
 	p.t.Helper()

@@ -55,7 +55,7 @@ const (
 // patience is how long a person looks at the screen before the test fails.
 const patience = 25 * time.Second
 
-// Options are how a world differs from the plain one, which has the key set
+// An options says how a world differs from the plain one, which has the key set
 // "prod" with the six consumers of bot.example.yml and a test order.
 type options struct {
 	apps, repos int             // more of them, as consumers of prod
@@ -325,13 +325,11 @@ type gates struct {
 type gate struct {
 	match func(service string, r *http.Request) bool
 	open  chan struct{}
-	held  chan struct{} // closed when the first call waits
-	once  sync.Once
 }
 
 // hold makes calls that match wait. release lets them and all later ones go.
 func (w *world) hold(match func(service string, r *http.Request) bool) (release func()) {
-	g := &gate{match: match, open: make(chan struct{}), held: make(chan struct{})}
+	g := &gate{match: match, open: make(chan struct{})}
 	w.gates.mu.Lock()
 	w.gates.list = append(w.gates.list, g)
 	w.gates.mu.Unlock()
@@ -359,7 +357,6 @@ func (g gated) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !gate.match(g.service, r) {
 			continue
 		}
-		gate.once.Do(func() { close(gate.held) })
 		select {
 		case <-gate.open:
 		case <-r.Context().Done():
