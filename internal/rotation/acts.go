@@ -42,8 +42,12 @@ func (e *Engine) GoOn(ctx context.Context, by Actor, id ID, in GoOn) (problems m
 			cur.Deviations = append(cur.Deviations, Deviation{At: now, By: by, What: "failed check " + name + " was passed", Why: why})
 			c.add(cur, StepPrecheck, by, "secret.rotate.deviation", map[string]any{"check": name, "reason": it.Problem.Reason, "why": why})
 		}
-		if in.Trigger == TriggerReset {
+		switch {
+		case in.Trigger == TriggerReset:
 			c.add(cur, StepPrecheck, by, "secret.rotate.forced", map[string]any{"why": cur.Reason})
+		case cur.OldPrint != "" && !cur.FirstRejected.IsZero(): // whatever it began as
+			cur.Trigger = TriggerReset
+			c.add(cur, StepPrecheck, by, "secret.rotate.forced", map[string]any{"why": "the current pair is rejected", "asked_for": string(in.Trigger)})
 		}
 		cur.leave(c, StepPrecheck, by, now)
 		c.add(cur, StepPrecheck, by, "secret.rotate.step", map[string]any{
@@ -137,6 +141,7 @@ func (e *Engine) Retry(ctx context.Context, by Actor, id ID, step StepName, roun
 		} else if again == 0 {
 			return lateFault()
 		}
+		cur.waits(s)
 		c.add(cur, step, by, "secret.rotate.step", map[string]any{"state": "retried", "item": item})
 		return nil
 	})
@@ -156,92 +161,33 @@ func (r *Rotation) applyAgain(consumer string) {
 	}
 }
 
-// Cancel ends a rotation before the click. It probes the old pair first: only
-// one that works proves that nothing was generated (3.4 of the design).
-func (e *Engine) Cancel(ctx context.Context, by Actor, id ID, why string) error {
-	r, err := e.must(id)
-	if err != nil {
-		return err
-	}
-	by = e.named(by)
-	cur, _ := r.look()
-	if cur.Clicked() {
-		return clickedFault()
-	}
-	if err := e.oldStillWorks(ctx, r, &cur); err != nil {
-		return err
-	}
-	sealed, err := e.cfg.Store.List(ctx, sealedKey(id, ""), "", 0)
-	if err != nil {
-		return fmt.Errorf("list sealed pairs: %w", err)
-	}
-	return r.update(ctx, func(cur *Rotation, c *change) error {
-		if cur.Clicked() {
-			return clickedFault()
-		}
-		cur.Outcome, cur.Closed, cur.Reason = Cancelled, e.now(), why
-		for _, kv := range sealed {
-			c.ops = append(c.ops, Op{Key: kv.Key, Delete: true})
-		}
-		c.ops = append(c.ops, Op{Key: sealedKey(id, fieldOld), Delete: true}, Op{Key: activePrefix + cur.KeySet, Delete: true})
-		c.add(cur, "", by, "secret.rotate.cancelled", map[string]any{"why": why})
-		return nil
-	})
-}
-
-// oldStillWorks refuses unless the old pair is proven alive. In step 1 with no
-// old pair known there is nothing that could have been clicked away.
-func (e *Engine) oldStillWorks(ctx context.Context, r *run, cur *Rotation) error {
-	if cur.OldPrint == "" {
-		if cur.Step(StepPrecheck).State.Settled() {
-			return clickedFault()
-		}
-		return nil
-	}
-	old, err := e.oldPair(ctx, cur)
-	if err != nil {
-		return err
-	}
-	p := e.probe(ctx, old)
-	if err := e.sawOld(ctx, r, p); err != nil {
-		return err
-	}
-	switch p.Verdict {
-	case Valid:
-		return nil
-	case Invalid:
-		return clickedFault()
-	case Unknown:
-	}
-	return &fault.Error{Kind: fault.Unknown, Reason: "old_unknown", Op: "rotation.Cancel", User: "Alpaca does not answer properly (" + p.Reason + "), so it is not known whether the keys were generated already.", Fix: "Try again in a minute."}
-}
-
-func clickedFault() error {
-	return &fault.Error{
-		Kind: fault.Conflict, Reason: "clicked", Op: "rotation.Cancel",
-		User: "The keys were generated already: the old pair is dead, so there is no way back and cancelling would leave trading down.",
-		Fix:  "Go on: paste the new pair. If it is lost, generate again and paste that one.",
-	}
-}
-
 func lateFault() error {
 	return &fault.Error{Kind: fault.Conflict, Reason: "late", Op: "rotation.Engine", User: "That was done already, or the rotation has moved on.", Fix: "Nothing to do. Press Open to see where it stands."}
 }
 
 // Updated notes that a developer has pulled the new pair, and returns when. A
-// repeat returns the first time.
+// repeat, also one at the same time, returns the first time.
 func (e *Engine) Updated(ctx context.Context, by Actor, id ID, consumer string) (time.Time, error) {
 	by = e.named(by)
 	key := rollCallPrefix + string(id) + "/" + consumer + "/" + by.ID
-	if kv, err := e.cfg.Store.Get(ctx, key); err == nil {
-		at, err := time.Parse(time.RFC3339Nano, string(kv.Value))
+	if at, err := e.rollCall(ctx, key); !errors.Is(err, ErrNotFound) {
 		return at, err
-	} else if !errors.Is(err, ErrNotFound) {
-		return time.Time{}, fmt.Errorf("read roll-call: %w", err)
 	}
 	at := e.now()
 	row := e.aside(by, id, "secret.rotate.step", map[string]any{"state": "updated", "consumer": consumer})
 	row.Step = StepPropagate
-	err := e.led.noteWith(ctx, []Op{{Key: key, Value: []byte(stamp(at))}}, row)
+	err := e.led.noteWith(ctx, []Cond{{Key: key}}, []Op{{Key: key, Value: []byte(stamp(at))}}, row)
+	if errors.Is(err, ErrConflict) {
+		return e.rollCall(ctx, key)
+	}
 	return at, err
+}
+
+// rollCall returns when a developer pressed Updated, or ErrNotFound.
+func (e *Engine) rollCall(ctx context.Context, key string) (time.Time, error) {
+	kv, err := e.cfg.Store.Get(ctx, key)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read roll-call: %w", err)
+	}
+	return time.Parse(time.RFC3339Nano, string(kv.Value))
 }

@@ -36,11 +36,13 @@ type Engine struct {
 	cfg    Config
 	led    *ledger
 	limits Limits
-	starts chan *run
+	wake   chan struct{} // begins waits for Run
+
+	starting sync.Mutex // one Start at a time: whoever comes second finds the first one's rotation
 
 	mu     sync.Mutex
 	runs   map[ID]*run // the open ones
-	loaded []*run      // by Load, for Run to drive
+	begins []*run      // loaded or started, for Run to drive
 }
 
 // New returns an engine that does nothing until Run is called.
@@ -49,7 +51,7 @@ func New(cfg Config) *Engine {
 		cfg:    cfg,
 		led:    &ledger{store: cfg.Store, chain: cfg.Chain, sealer: cfg.Sealer, now: cfg.Now},
 		limits: cfg.Limits.withDefaults(),
-		starts: make(chan *run),
+		wake:   make(chan struct{}, 1),
 		runs:   map[ID]*run{},
 	}
 }
@@ -78,7 +80,6 @@ func (e *Engine) Load(ctx context.Context) error {
 		if err := e.reconcile(ctx, r); err != nil {
 			return fmt.Errorf("resume rotation %s: %w", cur.ID, err)
 		}
-		e.loaded = append(e.loaded, r)
 	}
 	return nil
 }
@@ -96,59 +97,44 @@ func samePlace(cur *Rotation, set *KeySet) error {
 	}
 }
 
-// reconcile brings the consumers of an open rotation in line with bot.yml: they
-// are matched by name; one that was removed is skipped and says so, a new one
-// is pending.
-func (e *Engine) reconcile(ctx context.Context, r *run) error {
-	return r.update(ctx, func(cur *Rotation, c *change) error {
-		c.quiet = true
-		for _, name := range []StepName{StepPropagate, StepVerify} {
-			s := cur.Step(name)
-			known := map[string]bool{itemOrder: true}
-			for _, t := range r.set.Targets {
-				known[t.Name] = true
-				if it := s.Item(t.Name); it == nil && s.State == Done {
-					s.State, c.quiet = Pending, false // it adds what is new and does that
-				}
-			}
-			for i := range s.Items {
-				if it := &s.Items[i]; !known[it.Name] && !it.State.Settled() {
-					was := it.State
-					it.State, it.Detail, c.quiet = Skipped, "removed from bot.yml", false
-					it.stamp(was, e.now())
-					c.add(cur, name, bot(), "secret.rotate.deviation", map[string]any{"what": it.Name + " was removed from bot.yml"})
-				}
-			}
-		}
-		return nil
-	})
-}
-
 // Run drives the rotations that Load read and those that are started, until
 // ctx ends and all of them have stopped.
 func (e *Engine) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for _, r := range e.loaded {
-		wg.Go(func() { e.own(ctx, r) })
-	}
 	for {
-		select {
-		case r := <-e.starts:
+		for _, r := range e.undriven() {
 			wg.Go(func() { e.own(ctx, r) })
+		}
+		select {
+		case <-e.wake:
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// adopt makes the run of an open rotation known.
+// adopt makes the run of an open rotation known, and leaves it to Run to drive.
 func (e *Engine) adopt(cur Rotation, set *KeySet) *run {
+	r := newRun(e.led, set, cur, e.cfg.Tell)
+	e.mu.Lock()
+	e.runs[cur.ID] = r
+	e.begins = append(e.begins, r)
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default: // it is awake already
+	}
+	return r
+}
+
+// undriven returns what nobody drives yet.
+func (e *Engine) undriven() []*run {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := newRun(e.led, set, cur, e.cfg.Tell)
-	e.runs[cur.ID] = r
-	return r
+	begins := e.begins
+	e.begins = nil
+	return begins
 }
 
 // Start opens a rotation of a key set for by, or returns the one that is open
@@ -159,6 +145,8 @@ func (e *Engine) Start(ctx context.Context, by Actor, keyset string) (ID, bool, 
 	if err != nil {
 		return "", false, err
 	}
+	e.starting.Lock()
+	defer e.starting.Unlock()
 	if id, err := e.led.active(ctx, keyset); err == nil {
 		return id, false, nil
 	} else if !errors.Is(err, ErrNotFound) {
@@ -168,22 +156,24 @@ func (e *Engine) Start(ctx context.Context, by Actor, keyset string) (ID, bool, 
 	c := change{conds: []Cond{{Key: activePrefix + keyset}}, ops: []Op{{Key: activePrefix + keyset, Value: []byte(cur.ID)}}}
 	c.add(&cur, "", cur.Operator, "secret.rotate.started", map[string]any{"sop": SOPID, "sop_version": SOPVersion, "secret_names": []string{set.Names.KeyID, set.Names.Secret}})
 	if err := e.led.commit(ctx, &cur, &c); err != nil {
-		if id, activeErr := e.led.active(ctx, keyset); activeErr == nil {
+		id, activeErr := e.led.active(context.WithoutCancel(ctx), keyset)
+		switch {
+		case activeErr != nil:
+			return "", false, err
+		case id != cur.ID:
 			return id, false, nil // somebody else was faster
 		}
-		return "", false, err
+		// It was done after all; only the answer was lost.
+		if cur, err = e.led.load(context.WithoutCancel(ctx), id); err != nil {
+			return "", false, err
+		}
 	}
-	r := e.adopt(cur, set)
+	e.adopt(cur, set)
 	e.cfg.Log.InfoContext(ctx, "rotation opened", slog.String("rotation", string(cur.ID)), slog.String("keyset", keyset), slog.String("actor", by.ID))
 	if e.cfg.Tell != nil {
 		e.cfg.Tell(cur.ID)
 	}
-	select {
-	case e.starts <- r:
-		return cur.ID, true, nil
-	case <-ctx.Done():
-		return cur.ID, true, fmt.Errorf("start rotation %s: %w", cur.ID, ctx.Err())
-	}
+	return cur.ID, true, nil
 }
 
 // Look returns what people may be shown of a rotation, open or closed.
@@ -204,6 +194,9 @@ func (e *Engine) Changed(ctx context.Context, id ID) (Overview, <-chan struct{},
 		return o, nil, err
 	}
 	cur, changed := r.look()
+	if cur.Outcome != Open {
+		changed = nil // it was the last change
+	}
 	o, err := e.overview(ctx, cur)
 	return o, changed, err
 }
@@ -262,6 +255,7 @@ func (e *Engine) overview(ctx context.Context, cur Rotation) (Overview, error) {
 		return o, nil //nolint:nilerr // a closed rotation of a key set that is gone can still be shown
 	}
 	o.Names, o.Place, o.CadenceDays = set.Names, set.Place, set.CadenceDays
+	o.Other = e.otherOwner(ctx, &cur)
 	for _, t := range set.Targets {
 		o.Targets = append(o.Targets, TargetInfo{Name: t.Name, Kind: t.Kind, CoveredBy: t.CoveredBy, Counts: t.Counts})
 	}
@@ -292,7 +286,7 @@ func (e *Engine) must(id ID) (*run, error) {
 	if r := e.running(id); r != nil {
 		return r, nil
 	}
-	return nil, &fault.Error{Kind: fault.NotFound, Reason: "not_open", Op: "rotation.Engine", User: "This rotation is over.", Fix: "Nothing to do. Start a new one with /rotate-alpaca-paper if you need it."}
+	return nil, errOver
 }
 
 func (e *Engine) keySet(name string) (*KeySet, error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,13 +18,19 @@ const exposedKept = 5
 
 // finish is step 8 (R61–R63): compare with the snapshot, write the record, and
 // in the same commit close the rotation and erase every sealed pair.
-func (e *Engine) finish(ctx context.Context, r *run) error {
-	cur, _ := r.look()
+func (e *Engine) finish(ctx context.Context, f *flight) error {
+	cur, err := f.ground()
+	if err != nil {
+		return err
+	}
 	pair, err := e.led.open(ctx, &cur, candidateField(cur.Chosen))
 	if err != nil {
 		return err
 	}
-	survey, surveyErr := retry(ctx, e.limits.Read, true, e.stepNote(ctx, r, StepRecord), func(ctx context.Context) (Survey, error) {
+	if err := e.stillAlive(ctx, f, pair); err != nil {
+		return err
+	}
+	survey, surveyErr := retry(ctx, e.limits.Read, true, e.stepNote(ctx, f), func(ctx context.Context) (Survey, error) {
 		return e.cfg.Vendor.Survey(ctx, pair)
 	})
 	lost := []string{"positions and open orders could not be read again, so they were not compared"}
@@ -31,6 +38,45 @@ func (e *Engine) finish(ctx context.Context, r *run) error {
 		if lost, err = e.compare(ctx, pair, cur.Snapshot, survey); err != nil {
 			return err
 		}
+	}
+	for {
+		err := e.closeIt(ctx, f, lost)
+		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+			return err
+		}
+		if !sleep(ctx, e.limits.Recheck) { // somebody else changed the key set's record: read it again
+			return ctx.Err()
+		}
+	}
+}
+
+// stillAlive looks at the chosen pair once more before the rotation is closed:
+// step 7 may have been hours ago. Only rejections count; what is not known now
+// was proven then.
+func (e *Engine) stillAlive(ctx context.Context, f *flight, pair Pair) error {
+	var life life
+	for {
+		p := e.probe(ctx, pair)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case life.over(p, e.limits.Recheck):
+			return e.generatedAgain(ctx, f)
+		case p.Verdict != Invalid && life.rejected.IsZero():
+			return nil
+		}
+		if !sleep(ctx, e.limits.Recheck) {
+			return ctx.Err()
+		}
+	}
+}
+
+// closeIt writes the record, closes the rotation and erases what was sealed
+// for it.
+func (e *Engine) closeIt(ctx context.Context, f *flight, lost []string) error {
+	cur, err := f.ground()
+	if err != nil {
+		return err
 	}
 	past, err := e.led.record(ctx, cur.KeySet)
 	if err != nil {
@@ -40,14 +86,14 @@ func (e *Engine) finish(ctx context.Context, r *run) error {
 	if err != nil {
 		return fmt.Errorf("list sealed pairs: %w", err)
 	}
-	return r.update(ctx, func(cur *Rotation, c *change) error {
+	return f.update(ctx, func(cur *Rotation, c *change) error {
 		now := e.now()
-		sum := e.sum(cur, past, lost, r.set, now)
+		sum := e.sum(cur, past, lost, f.set, now)
 		cur.Summary, cur.Outcome, cur.Closed = &sum, Completed, now
 		s := cur.Step(StepRecord)
 		s.Facts = summaryFacts(sum)
 		cur.leave(c, StepRecord, bot(), now)
-		c.add(cur, StepRecord, cur.Operator, "secret.rotate.completed", completedContext(cur, r.set))
+		c.add(cur, StepRecord, cur.Operator, "secret.rotate.completed", completedContext(cur, f.set))
 		for _, kv := range sealed {
 			c.ops = append(c.ops, Op{Key: kv.Key, Delete: true})
 		}

@@ -11,9 +11,9 @@ import (
 // API for it (R25, R76), and the bot watches the old pair die. It ends when a
 // pair is pasted. The first rejection starts the exposed time; it is the click
 // when a second one confirms it.
-func (e *Engine) generate(ctx context.Context, r *run) error {
-	defer e.watching(ctx, r)()
-	return r.await(ctx, func(cur *Rotation) bool { return cur.Step(StepGenerate).State != Running })
+func (e *Engine) generate(ctx context.Context, f *flight) error {
+	defer e.watching(ctx, f.run)()
+	return f.await(ctx, func(*Rotation) bool { return false })
 }
 
 // watching probes the old pair, once it is known, until the returned function
@@ -21,11 +21,7 @@ func (e *Engine) generate(ctx context.Context, r *run) error {
 func (e *Engine) watching(ctx context.Context, r *run) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		if r.await(ctx, func(cur *Rotation) bool { return cur.OldPrint != "" }) == nil {
-			e.watchOld(ctx, r)
-		}
-	})
+	wg.Go(func() { e.watchOld(ctx, r) })
 	return func() {
 		cancel()
 		wg.Wait()
@@ -33,24 +29,28 @@ func (e *Engine) watching(ctx context.Context, r *run) (stop func()) {
 }
 
 // watchOld probes the old pair until ctx ends. What it sees is evidence only:
-// it never moves the rotation, so that it cannot fail it either.
+// it never moves the rotation, so that it cannot fail it either. The pair is
+// read anew each time: in step 1 a person may put another one into the vault.
 func (e *Engine) watchOld(ctx context.Context, r *run) {
-	cur, _ := r.look()
-	old, err := e.led.open(ctx, &cur, fieldOld)
-	if err != nil {
-		if !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
-			e.cfg.Log.ErrorContext(ctx, "old pair cannot be watched", errAttr(err))
-		}
-		return
-	}
 	began := e.now()
 	for {
-		p := e.probe(ctx, old)
+		if r.await(ctx, func(cur *Rotation) bool { return cur.OldPrint != "" }) != nil {
+			return
+		}
+		cur, _ := r.look()
+		old, err := e.led.open(ctx, &cur, fieldOld)
+		var p Probe
+		if err == nil {
+			p = e.probe(ctx, old)
+		}
 		if ctx.Err() != nil {
 			return
 		}
-		if err := e.sawOld(ctx, r, p); err != nil {
-			e.cfg.Log.ErrorContext(ctx, "probe of the old pair could not be recorded", errAttr(err))
+		if err == nil {
+			err = e.sawOld(ctx, r, old, p)
+		}
+		if err != nil && !errors.Is(err, errOver) {
+			e.cfg.Log.ErrorContext(ctx, "old pair cannot be watched", errAttr(err))
 		}
 		every := e.limits.ProbeFast
 		if e.now().Sub(began) >= e.limits.ProbeFastFor {
@@ -62,27 +62,38 @@ func (e *Engine) watchOld(ctx context.Context, r *run) {
 	}
 }
 
-// sawOld stores what a probe of the old pair says. A valid answer takes an
-// unconfirmed rejection back: keys have flapped before.
-func (e *Engine) sawOld(ctx context.Context, r *run, p Probe) error {
+// sawOld stores what a probe of the old pair says.
+func (e *Engine) sawOld(ctx context.Context, r *run, old Pair, p Probe) error {
 	if p.Verdict == Unknown {
 		return nil
 	}
+	print := e.cfg.Sealer.Print(old)
 	return r.update(ctx, func(cur *Rotation, c *change) error {
 		c.quiet = true
-		switch {
-		case p.Verdict == Valid:
-			cur.LastOK = p.At
-			if !cur.FirstRejected.IsZero() && cur.ClickedAt.IsZero() {
-				cur.FirstRejected, c.quiet = time.Time{}, false
-			}
-		case cur.FirstRejected.IsZero():
-			cur.FirstRejected, c.quiet = p.At, false
-		case cur.ClickedAt.IsZero() && p.At.Sub(cur.FirstRejected) >= e.limits.Confirm:
+		if cur.OldPrint != print {
+			return nil // another pair is the current one since
+		}
+		cur.saw(c, p)
+		if p.Verdict == Invalid && cur.ClickedAt.IsZero() && p.At.Sub(cur.FirstRejected) >= e.limits.Confirm {
 			cur.click(c, "two rejections of the old pair", p)
 		}
 		return nil
 	})
+}
+
+// saw takes one probe of the old pair as evidence. The first rejection starts
+// the exposed time; a valid answer takes an unconfirmed rejection back, because
+// keys have flapped before.
+func (r *Rotation) saw(c *change, p Probe) {
+	switch {
+	case p.Verdict == Valid:
+		r.LastOK = p.At
+		if !r.FirstRejected.IsZero() && r.ClickedAt.IsZero() {
+			r.FirstRejected, c.quiet = time.Time{}, false
+		}
+	case p.Verdict == Invalid && r.FirstRejected.IsZero():
+		r.FirstRejected, c.quiet = p.At, false
+	}
 }
 
 // click records the point of no return (R33): it is certain now. With a zero

@@ -2,25 +2,17 @@ package rotation
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
 
-// errMoved is returned where a person, or another step, has taken the ground
-// from what was under way. It is never shown: who moved the rotation has said why.
-var errMoved = errors.New("the rotation has moved on")
-
-// setItem changes one item of a step, adding it if it is not there, and
-// commits. An item that is running has a start, one that is not has an end.
-func (e *Engine) setItem(ctx context.Context, r *run, step StepName, name string, set func(*Rotation, *Item)) error {
-	return r.update(ctx, func(cur *Rotation, _ *change) error {
-		s := cur.Step(step)
-		if s.State != Running {
-			return errMoved
-		}
+// setItem changes one item of the flight's step, adding it if it is not there,
+// and commits. An item that is running has a start, one that is not has an end.
+func (e *Engine) setItem(ctx context.Context, f *flight, name string, set func(*Rotation, *Item)) error {
+	return f.update(ctx, func(cur *Rotation, _ *change) error {
+		s := cur.Step(f.name)
 		it := s.Item(name)
 		if it == nil {
 			s.Items = append(s.Items, Item{Name: name, State: Pending})
@@ -29,8 +21,30 @@ func (e *Engine) setItem(ctx context.Context, r *run, step StepName, name string
 		was := it.State
 		set(cur, it)
 		it.stamp(was, e.now())
+		cur.waits(s)
 		return nil
 	})
+}
+
+// begin marks an item running and returns it. began is false if it does not
+// wait to be begun any more: a person has accepted it meanwhile.
+func (e *Engine) begin(ctx context.Context, f *flight, name string) (it Item, began bool, err error) {
+	err = e.setItem(ctx, f, name, func(_ *Rotation, item *Item) {
+		if began = item.State == Pending; began {
+			item.State, item.Problem, item.Detail = Running, Problem{}, ""
+		}
+		it = *item
+	})
+	return it, began, err
+}
+
+// waits says who a running step waits for: for a person once nothing is left
+// that goes on by itself.
+func (r *Rotation) waits(s *Step) {
+	s.WaitsFor = BotActor
+	if s.State == Running && !s.openItems() && (s.Name == StepPrecheck || len(s.failedItems()) > 0) {
+		s.WaitsFor = r.Operator.ID
+	}
 }
 
 // stamp sets the times that follow from a change of state.
@@ -53,10 +67,10 @@ func (it *Item) fail(err error) { it.State, it.Problem = Failed, problemOf(err) 
 
 // retrying returns the note that [retry] calls before it tries again: people
 // see what fails and that the bot goes on by itself.
-func (e *Engine) retrying(ctx context.Context, r *run, step StepName, name string) func(error) {
+func (e *Engine) retrying(ctx context.Context, f *flight, name string) func(error) {
 	return func(err error) {
 		// If this cannot be stored, what follows cannot either, and says so.
-		_ = e.setItem(ctx, r, step, name, func(_ *Rotation, it *Item) {
+		_ = e.setItem(ctx, f, name, func(_ *Rotation, it *Item) {
 			it.Tries++
 			it.Detail = fault.UserText(err) + " The bot tries again by itself."
 		})

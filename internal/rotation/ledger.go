@@ -127,7 +127,7 @@ func (l *ledger) commit(ctx context.Context, r *Rotation, c *change) error {
 		switch {
 		case getErr != nil && !errors.Is(getErr, ErrNotFound):
 			return fmt.Errorf("commit rotation %s: %w", r.ID, errors.Join(err, getErr))
-		case errors.Is(err, ErrUnknown) && bytes.Equal(kv.Value, ops[0].Value):
+		case errors.Is(err, ErrUnknown) && kv.Rev != r.Rev && bytes.Equal(kv.Value, ops[0].Value):
 			r.Rev = kv.Rev // it was done after all
 			return nil
 		case (errors.Is(err, ErrConflict) || errors.Is(err, ErrUnknown)) && kv.Rev == r.Rev && try < 20:
@@ -173,10 +173,10 @@ func (l *ledger) compose(ctx context.Context, r *Rotation, c *change, now time.T
 }
 
 // note writes rows that belong to no change of a rotation.
-func (l *ledger) note(ctx context.Context, rows ...Row) error { return l.noteWith(ctx, nil, rows...) }
+func (l *ledger) note(ctx context.Context, rows ...Row) error { return l.noteWith(ctx, nil, nil, rows...) }
 
-// noteWith writes rows and, in the same commit, ops.
-func (l *ledger) noteWith(ctx context.Context, ops []Op, rows ...Row) error {
+// noteWith writes rows and, in the same commit, ops, if conds hold.
+func (l *ledger) noteWith(ctx context.Context, conds []Cond, ops []Op, rows ...Row) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range rows {
@@ -187,7 +187,7 @@ func (l *ledger) noteWith(ctx context.Context, ops []Op, rows ...Row) error {
 		if err != nil {
 			return fmt.Errorf("write audit rows: %w", err)
 		}
-		if _, err = l.store.Txn(ctx, ext.If, slices.Concat(ops, ext.Then)); err == nil {
+		if _, err = l.store.Txn(ctx, slices.Concat(conds, ext.If), slices.Concat(ops, ext.Then)); err == nil {
 			return nil
 		}
 		if errors.Is(err, ErrUnknown) && len(ext.Then) > 0 {

@@ -1,6 +1,10 @@
 package rotation
 
-import "time"
+import (
+	"context"
+	"slices"
+	"time"
+)
 
 // A Record is what is remembered of a key set between rotations.
 type Record struct {
@@ -25,7 +29,46 @@ type Overview struct {
 	Targets     []TargetInfo
 	Order       *OrderSpec // nil: no test order is configured
 	Past        Record
+	Other       *OtherOwner // nil: no pasted pair is known to be another key set's
 	Now         time.Time
+}
+
+// An OtherOwner is the key set of ours that a pasted pair turned out to belong
+// to (3.2 of the design).
+type OtherOwner struct {
+	KeySet    string
+	Last4     string    // of its account's number
+	DeadSince time.Time // its own pair is dead since then or longer: when the new one was pasted
+}
+
+// otherOwner returns the owner of the pair that step 3 set aside because of its
+// account. It is nil for any other reason, and when the pair is in place there
+// already.
+func (e *Engine) otherOwner(ctx context.Context, cur *Rotation) *OtherOwner {
+	if cur.Outcome != Open || len(cur.Candidates) == 0 {
+		return nil
+	}
+	if !slices.Contains([]string{"wrong_account", "other_account"}, cur.Step(StepValidate).Problem.Reason) {
+		return nil
+	}
+	name, last4 := e.Owner(ctx, cur)
+	if name == "" {
+		return nil
+	}
+	rec, err := e.led.record(ctx, name)
+	if err != nil { // Owner has read it a moment ago; the next look may again
+		return nil
+	}
+	for _, cand := range slices.Backward(cur.Candidates) {
+		if cand.Verdict != Valid || !cand.Account.Same(rec.Baseline) {
+			continue
+		}
+		if cand.Print == rec.Print {
+			return nil
+		}
+		return &OtherOwner{KeySet: name, Last4: last4, DeadSince: cand.At}
+	}
+	return nil
 }
 
 // A TargetInfo is one configured consumer as people see it.
@@ -51,6 +94,7 @@ func (o Overview) Gate() GateCount {
 	}
 	for _, it := range s.Items {
 		switch {
+		case it.State == Skipped: // removed from bot.yml
 		case !it.State.Settled() && it.State != Failed:
 			n.Open++
 		case it.State == Failed && it.PassWhy != "":

@@ -2,8 +2,10 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/secret"
@@ -49,6 +51,9 @@ func ReadPaste(names Names, keyID, secretKey secret.Text) Pair {
 	return p
 }
 
+// textInUse explains a pair that was copied, not generated (R32).
+const textInUse = "This is the key that is in use now. View shows it, it does not rotate. Press Regenerate (or Generate New Keys) in the dashboard and paste the new pair."
+
 // CheckPaste finds what can be found wrong with a pair without asking anybody
 // (R32, R75, R77). old may be empty. problems are texts by field; warning is
 // about something unusual that is no reason to refuse.
@@ -69,7 +74,7 @@ func CheckPaste(p, old Pair) (problems map[string]string, warning string) {
 	switch {
 	case len(problems) > 0 || old.Empty():
 	case p.KeyID.Equal(old.KeyID):
-		complain(FieldKeyID, "This is the key that is in use now. View shows it, it does not rotate. Press Regenerate (or Generate New Keys) in the dashboard and paste the new pair.")
+		complain(FieldKeyID, textInUse)
 	case p.Secret.Equal(old.Secret):
 		complain(FieldSecret, "This is the secret that is in use now. Paste the new one, which is shown once when you generate.")
 	}
@@ -118,11 +123,11 @@ func checkShape(p Pair, complain func(field, text string)) {
 // already; a different one becomes the next candidate. It is never refused
 // because it comes late.
 func (e *Engine) Paste(ctx context.Context, by Actor, id ID, keyID, secretKey secret.Text) (Paste, error) {
-	r, err := e.must(id)
-	if err != nil {
-		return Paste{}, err
-	}
 	by = e.named(by)
+	r := e.running(id)
+	if r == nil {
+		return e.pasteLate(ctx, id, keyID, secretKey)
+	}
 	p := ReadPaste(r.set.Names, keyID, secretKey)
 	cur, _ := r.look()
 	if !cur.Step(StepPrecheck).State.Settled() {
@@ -138,21 +143,75 @@ func (e *Engine) Paste(ctx context.Context, by Actor, id ID, keyID, secretKey se
 	}
 	got := Paste{Warning: warning}
 	print := e.cfg.Sealer.Print(p)
+	if past, err := e.led.record(ctx, cur.KeySet); err == nil && old.Empty() && past.Print == print {
+		return Paste{Problems: map[string]string{FieldKeyID: textInUse}}, nil // step 1 could not read it, but the last rotation left it
+	}
 	err = r.update(ctx, func(cur *Rotation, c *change) error {
-		for _, known := range cur.Candidates {
-			if known.Print == print {
-				got.Sealed, got.Again, c.quiet = known, true, true
-				return nil
-			}
+		if known := cur.printed(print); known != nil {
+			got.Sealed, got.Again = *known, true
+			got.Warning += cur.retake(c, known, by, e.now())
+			return nil
 		}
 		got.Sealed = Candidate{N: len(cur.Candidates) + 1, Print: print, Last4: p.Last4(), By: by, At: e.now()}
 		return e.take(cur, c, got.Sealed, p)
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errOver):
+		return e.pasteLate(ctx, id, keyID, secretKey)
+	case err != nil:
 		return Paste{}, err
 	}
 	e.cfg.Log.InfoContext(ctx, "pair sealed", slog.String("rotation", string(id)), slog.Int("candidate", got.Sealed.N), slog.Bool("again", got.Again))
 	return got, e.readBack(ctx, r, got.Sealed, p)
+}
+
+// pasteLate answers a pair that comes after the rotation has ended. One that
+// was sealed in it is a repeat of the same submission; any other is not taken,
+// because nothing would be done with it.
+func (e *Engine) pasteLate(ctx context.Context, id ID, keyID, secretKey secret.Text) (Paste, error) {
+	cur, err := e.led.load(ctx, id)
+	if err != nil {
+		return Paste{}, err
+	}
+	var names Names
+	if set, err := e.keySet(cur.KeySet); err == nil {
+		names = set.Names
+	}
+	if known := cur.printed(e.cfg.Sealer.Print(ReadPaste(names, keyID, secretKey))); known != nil {
+		return Paste{Sealed: *known, Again: true}, nil
+	}
+	return Paste{}, &fault.Error{
+		Kind: fault.NotFound, Reason: errOver.Reason, Op: "rotation.Paste",
+		User: "This rotation is over, so this pair was not saved.",
+		Fix:  "Keep the dashboard tab open, start a new rotation with /rotate-alpaca-paper and paste the pair there.",
+	}
+}
+
+// printed returns the candidate with this fingerprint, or nil.
+func (r *Rotation) printed(print string) *Candidate {
+	for i := range r.Candidates {
+		if r.Candidates[i].Print == print {
+			return &r.Candidates[i]
+		}
+	}
+	return nil
+}
+
+// retake handles a pair that is sealed already. If step 2 waits for one, it is
+// tried once more: it may have been set aside too early, and the person who
+// pastes it again knows of no other. One that is proven dead is not.
+func (r *Rotation) retake(c *change, cand *Candidate, by Actor, now time.Time) (warning string) {
+	c.quiet = true
+	switch {
+	case cand.Dead:
+		return "This pair was pasted before, and a later one has killed it. Generate again and paste that one."
+	case r.Step(StepGenerate).State == Running:
+		c.quiet = false
+		cand.Aside, cand.Verdict = "", ""
+		c.add(r, StepGenerate, by, "secret.rotate.sealed", map[string]any{"candidate": cand.N, "key_id_last4": cand.Last4, "fingerprint": cand.Print, "again": true})
+		r.tryPair(c, *cand, by, now)
+	}
+	return ""
 }
 
 // take seals p as a candidate. If step 2 waits for a pair, this ends it and
@@ -164,17 +223,21 @@ func (e *Engine) take(cur *Rotation, c *change, cand Candidate, p Pair) error {
 	}
 	cur.Candidates = append(cur.Candidates, cand)
 	c.add(cur, StepGenerate, cand.By, "secret.rotate.sealed", map[string]any{"candidate": cand.N, "key_id_last4": cand.Last4, "fingerprint": cand.Print})
-	if cur.Step(StepGenerate).State != Running {
-		if cur.Step(StepValidate).State != Running {
-			cur.revalidate(c, cand.At)
-		}
-		return nil
+	switch {
+	case cur.Step(StepGenerate).State == Running:
+		cur.tryPair(c, cand, cand.By, cand.At)
+	case cur.Step(StepValidate).State != Running:
+		cur.revalidate(c, cand.At)
 	}
-	cur.Chosen, cur.SealedAt = cand.N, cand.At
-	cur.Step(StepGenerate).Facts = []Fact{{Name: "key_id", Label: "New key", Value: "····" + cand.Last4}}
-	cur.leave(c, StepGenerate, cand.By, cand.At)
-	cur.enter(c, StepValidate, bot(), cand.At)
 	return nil
+}
+
+// tryPair ends step 2 with a pair and begins step 3.
+func (r *Rotation) tryPair(c *change, cand Candidate, by Actor, now time.Time) {
+	r.Chosen, r.SealedAt = cand.N, cand.At
+	r.Step(StepGenerate).Facts = []Fact{{Name: "key_id", Label: "New key", Value: "····" + cand.Last4}}
+	r.leave(c, StepGenerate, by, now)
+	r.enter(c, StepValidate, bot(), now)
 }
 
 // readBack proves that what was committed opens to what was pasted.
@@ -183,6 +246,9 @@ func (e *Engine) readBack(ctx context.Context, r *run, cand Candidate, p Pair) e
 	back, err := e.led.open(ctx, &cur, candidateField(cand.N))
 	if err == nil && !back.Equal(p) {
 		err = fmt.Errorf("sealed pair %d opens to something else", cand.N)
+	}
+	if now, _ := r.look(); now.Outcome != Open {
+		return nil // it was used already, and erased
 	}
 	if err != nil {
 		return &fault.Error{Kind: fault.Internal, Reason: "not_sealed", Op: "rotation.Paste", User: "The pair could not be read back after saving.", Fix: "Keep the dashboard tab open and press Submit again.", Err: err}

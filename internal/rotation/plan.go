@@ -2,7 +2,9 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,7 +15,7 @@ type planned struct {
 	After []StepName // settled before this one begins
 	// Do returns nil when the step is done, or when it has moved the rotation
 	// elsewhere itself. It looks before it acts: after a crash it runs again.
-	Do func(context.Context, *run) error
+	Do func(context.Context, *flight) error
 }
 
 // Steps returns the SOP in order. There are never two live pairs: whatever can
@@ -28,33 +30,11 @@ func (e *Engine) Steps() []planned {
 		{StepGenerate, after(StepPrecheck), e.generate}, // the operator clicks, and pastes
 		{StepValidate, after(StepGenerate), e.validate},
 		{StepStore, after(StepValidate), e.store},
-		{StepPropagate, after(StepStore), e.propagate},
-		{StepVerify, after(StepStore), e.verify}, // each consumer as soon as it has the pair
-		{StepRevoked, after(StepStore), e.revoked},
-		{StepRecord, after(StepStore, StepPropagate, StepVerify, StepRevoked), e.finish},
+		{StepPropagate, after(StepValidate, StepStore), e.propagate},
+		{StepVerify, after(StepValidate, StepStore), e.verify}, // each consumer as soon as it has the pair
+		{StepRevoked, after(StepValidate, StepStore), e.revoked},
+		{StepRecord, after(StepValidate, StepStore, StepPropagate, StepVerify, StepRevoked), e.finish},
 	}
-}
-
-// A flight is a step that is being worked on.
-type flight struct {
-	cancel context.CancelFunc
-	mu     sync.Mutex
-	round  int // of the step; 0 until it is marked running
-}
-
-// enter says which round of the step this flight works on.
-func (f *flight) enter(round int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.round = round
-}
-
-// stale reports whether the rotation has moved on without this flight. A look
-// from before the flight's own round says nothing about it.
-func (f *flight) stale(s *Step) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.round != 0 && (s.Round > f.round || s.Round == f.round && s.State != Running)
 }
 
 // own drives one rotation until it is over or ctx ends. It is the only one
@@ -85,12 +65,12 @@ func (e *Engine) own(ctx context.Context, r *run) {
 				continue
 			}
 			flyCtx, stop := context.WithCancel(ctx)
-			f := &flight{cancel: stop}
+			f := &flight{run: r, name: p.Name, cancel: stop}
 			flying[p.Name] = f
 			again := resumed
 			wg.Go(func() {
 				defer stop()
-				e.do(flyCtx, r, p, f, again)
+				e.do(flyCtx, f, p, again)
 				landed <- p.Name
 			})
 		}
@@ -121,60 +101,71 @@ func (r *Rotation) begins(p planned) bool {
 // do marks a step running, works on it, and marks how it ended. The audit row
 // that announces the step is in the commit that marks it running (R89): no
 // row, no step.
-func (e *Engine) do(ctx context.Context, r *run, p planned, f *flight, resumed bool) {
-	log := e.cfg.Log.With(slog.String("rotation", string(r.id)), slog.String("step", string(p.Name)))
+func (e *Engine) do(ctx context.Context, f *flight, p planned, resumed bool) {
+	log := e.cfg.Log.With(slog.String("rotation", string(f.id)), slog.String("step", string(p.Name)))
 	began, round := false, 0
-	err := r.update(ctx, func(cur *Rotation, c *change) error {
+	err := f.run.update(ctx, func(cur *Rotation, c *change) error {
+		c.quiet = true
+		if began = cur.begins(p); !began {
+			return errMoved // since own looked
+		}
 		s := cur.Step(p.Name)
-		began = s.State == Pending || s.State == Running
 		switch {
 		case s.State == Pending:
+			c.quiet = false
 			cur.enter(c, p.Name, bot(), e.now())
-		case resumed && s.State == Running:
+		case resumed:
+			c.quiet = false
 			c.add(cur, p.Name, bot(), "secret.rotate.step", map[string]any{"state": "resumed"})
-		default:
-			c.quiet = true
 		}
 		round = s.Round
 		return nil
 	})
+	switch {
+	case !began, errors.Is(err, errOver):
+		return
+	case err != nil: // the step is as it was and begins again at once; a broken disk must not be hammered
+		log.ErrorContext(ctx, "step could not begin", errAttr(err))
+		sleep(ctx, time.Second)
+		return
+	}
 	f.enter(round) // after the commit: whoever looks before it must not find the flight ahead of the rotation
-	if err == nil && began {
-		log.InfoContext(ctx, "step running")
-		err = p.Do(ctx, r)
-	}
+	log.InfoContext(ctx, "step running")
+	err = p.Do(ctx, f)
 	if ctx.Err() != nil {
-		return // the bot stops or the rotation is over; the step is resumed from what is stored
+		return // the bot stops or the rotation moved on; the step is resumed from what is stored
 	}
-	e.land(ctx, r, p.Name, err, log)
+	e.land(ctx, f, err, log)
 }
 
 // land stores how a step ended, unless it or a person moved the rotation
 // elsewhere already.
-func (e *Engine) land(ctx context.Context, r *run, name StepName, failure error, log *slog.Logger) {
+func (e *Engine) land(ctx context.Context, f *flight, failure error, log *slog.Logger) {
 	state := Done
-	stored := r.update(ctx, func(cur *Rotation, c *change) error {
-		s := cur.Step(name)
-		if s.State != Running {
-			state, c.quiet = s.State, true
-			return nil
-		}
-		now := e.now()
-		if failure != nil { // errMoved with the step still running is a bug that must show
+	stored := f.update(ctx, func(cur *Rotation, c *change) error {
+		s, now := cur.Step(f.name), e.now()
+		switch {
+		case f.name == StepValidate && slices.ContainsFunc(cur.Candidates, untried): // pasted since the last round: go on with it
+			state, c.quiet = Running, true
+		case failure != nil: // errMoved with the step still running is a bug that must show
 			state = Failed
 			s.State, s.Problem, s.Ended, s.WaitsFor = Failed, problemOf(failure), now, cur.Operator.ID
-			c.add(cur, name, bot(), "secret.rotate.failed", stepContext(s))
-			return nil //nolint:nilerr // the failure is what is stored; storing it went well
+			c.add(cur, f.name, bot(), "secret.rotate.failed", stepContext(s))
+		case s.pendingItems(): // a person had one done again meanwhile: the step goes on
+			state, c.quiet = Running, true
+		default:
+			cur.leave(c, f.name, bot(), now)
 		}
-		cur.leave(c, name, bot(), now)
 		return nil
 	})
 	switch {
+	case errors.Is(stored, errMoved):
+		log.InfoContext(ctx, "step moved on")
 	case stored != nil:
-		log.ErrorContext(ctx, "step could not be recorded", slog.Any("error", stored))
+		log.ErrorContext(ctx, "step could not be recorded", errAttr(stored))
 		sleep(ctx, time.Second) // the step begins again at once; a broken disk must not be hammered
 	case state == Failed:
-		log.ErrorContext(ctx, "step failed", slog.Any("error", failure))
+		log.ErrorContext(ctx, "step failed", errAttr(failure))
 	default:
 		log.InfoContext(ctx, "step over", slog.String("state", string(state)))
 	}

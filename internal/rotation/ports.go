@@ -236,6 +236,7 @@ type Target struct {
 	Kind       string
 	CoveredBy  string     // the other target's name; Consumer is nil then
 	Counts     bool       // for the exposed time
+	Setup      string     // changes when its entry in bot.yml does; "": only Kind is compared
 	Consumer   Consumer   // nil with CoveredBy
 	Downstream Downstream // nil: the consumer's own proof is all there is
 }

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
@@ -30,28 +31,25 @@ const readyLimit = 30 * time.Second
 // precheck is step 1: everything that can fail later is tried now, changing
 // nothing, and the current pair is sealed (R16–R24). It ends when the operator
 // goes on. A check that is set to pending again is done again.
-func (e *Engine) precheck(ctx context.Context, r *run) error {
-	if err := e.listChecks(ctx, r); err != nil {
+func (e *Engine) precheck(ctx context.Context, f *flight) error {
+	if err := e.listChecks(ctx, f); err != nil {
 		return err
 	}
-	defer e.watching(ctx, r)()
-	for ctx.Err() == nil {
-		e.runChecks(ctx, r)
-		err := r.await(ctx, func(cur *Rotation) bool {
-			s := cur.Step(StepPrecheck)
-			return s.State != Running || s.pendingItems()
-		})
-		if cur, _ := r.look(); err != nil || cur.Step(StepPrecheck).State != Running {
+	defer e.watching(ctx, f.run)()
+	for {
+		if err := e.runChecks(ctx, f); err != nil {
+			return err
+		}
+		if err := f.await(ctx, func(cur *Rotation) bool { return cur.Step(StepPrecheck).pendingItems() }); err != nil {
 			return err
 		}
 	}
-	return ctx.Err()
 }
 
 // listChecks writes down what is going to be checked; after a crash whatever
 // was under way is checked again.
-func (e *Engine) listChecks(ctx context.Context, r *run) error {
-	return r.update(ctx, func(cur *Rotation, _ *change) error {
+func (e *Engine) listChecks(ctx context.Context, f *flight) error {
+	return f.update(ctx, func(cur *Rotation, _ *change) error {
 		s := cur.Step(StepPrecheck)
 		add := func(name, kind string) {
 			if it := s.Item(name); it == nil {
@@ -63,41 +61,45 @@ func (e *Engine) listChecks(ctx context.Context, r *run) error {
 		for _, name := range []string{CheckPair, CheckAccount, CheckVault, CheckShared, CheckAudit} {
 			add(name, kindCheck)
 		}
-		for _, t := range r.set.Targets {
+		for _, t := range f.set.Targets {
 			add(t.Name, t.Kind)
 		}
-		if r.set.Trader != nil {
+		if f.set.Trader != nil {
 			add(CheckOrder, kindCheck)
 		}
 		return nil
 	})
 }
 
-// runChecks does every check that is pending, all at once.
-func (e *Engine) runChecks(ctx context.Context, r *run) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	cur, _ := r.look()
+// runChecks does every check that is pending, all at once. Its error is that
+// one could not be recorded.
+func (e *Engine) runChecks(ctx context.Context, f *flight) error {
+	cur, err := f.ground()
+	if err != nil {
+		return err
+	}
 	s := cur.Step(StepPrecheck)
 	pending := func(name string) bool { it := s.Item(name); return it != nil && it.State == Pending }
-	check := func(name string, f func(context.Context) Readiness) {
+	var g errgroup.Group // not one failure's context: the others go on
+	check := func(name string, ask func(context.Context) Readiness) {
 		if pending(name) {
-			wg.Go(func() { e.check(ctx, r, name, f) })
+			g.Go(func() error { return e.check(ctx, f, name, ask) })
 		}
 	}
-	check(CheckVault, r.set.Vault.Ready)
+	check(CheckVault, f.set.Vault.Ready)
 	check(CheckAudit, func(context.Context) Readiness {
 		return Readiness{Level: Ready, Detail: fmt.Sprintf("audit row %d written", cur.Seq)}
 	})
-	for _, t := range r.set.Targets {
+	for _, t := range f.set.Targets {
 		check(t.Name, func(ctx context.Context) Readiness { return readiness(ctx, t) })
 	}
-	if r.set.Trader != nil {
-		check(CheckOrder, r.set.Trader.Ready)
+	if f.set.Trader != nil {
+		check(CheckOrder, f.set.Trader.Ready)
 	}
 	if pending(CheckPair) || pending(CheckAccount) || pending(CheckShared) {
-		wg.Go(func() { e.checkPair(ctx, r) })
+		g.Go(func() error { return e.checkPair(ctx, f) })
 	}
+	return g.Wait()
 }
 
 // readiness asks one consumer.
@@ -109,26 +111,22 @@ func readiness(ctx context.Context, t Target) Readiness {
 }
 
 // check runs one check and stores what it says.
-func (e *Engine) check(ctx context.Context, r *run, name string, f func(context.Context) Readiness) {
-	if err := e.setItem(ctx, r, StepPrecheck, name, func(_ *Rotation, it *Item) { it.State = Running }); err != nil {
-		e.cfg.Log.ErrorContext(ctx, "check could not be recorded", errAttr(err))
-		return
+func (e *Engine) check(ctx context.Context, f *flight, name string, ask func(context.Context) Readiness) error {
+	if err := e.setItem(ctx, f, name, func(_ *Rotation, it *Item) { it.State = Running }); err != nil {
+		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
-	e.storeCheck(ctx, r, name, f(limited), nil)
+	return e.storeCheck(ctx, f, name, ask(limited), nil)
 }
 
 // storeCheck stores one readiness; with says what else belongs in the same commit.
-func (e *Engine) storeCheck(ctx context.Context, r *run, name string, ready Readiness, with func(*Rotation, *change) error) {
+func (e *Engine) storeCheck(ctx context.Context, f *flight, name string, ready Readiness, with func(*Rotation, *change) error) error {
 	if ctx.Err() != nil {
-		return // stopping: what a cancelled call says is worth nothing
+		return ctx.Err() // stopping: what a cancelled call says is worth nothing
 	}
-	err := r.update(ctx, func(cur *Rotation, c *change) error {
+	return f.update(ctx, func(cur *Rotation, c *change) error {
 		s := cur.Step(StepPrecheck)
-		if s.State != Running {
-			return errMoved
-		}
 		it := s.Item(name)
 		was := it.State
 		it.Level, it.Detail, it.Problem, it.Facts = ready.Level, ready.Detail, ready.Problem, ready.Facts
@@ -136,94 +134,94 @@ func (e *Engine) storeCheck(ctx context.Context, r *run, name string, ready Read
 			it.State = Failed
 		}
 		it.stamp(was, e.now())
-		if s.WaitsFor = BotActor; !s.openItems() {
-			s.WaitsFor = cur.Operator.ID
-		}
+		cur.waits(s)
 		if with != nil {
 			return with(cur, c)
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errMoved) {
-		e.cfg.Log.ErrorContext(ctx, "check could not be recorded", errAttr(err))
-	}
 }
 
 // checkPair reads the current pair from the vault, tries it, seals it (R24),
 // takes the snapshot (R18, R22, R23) and looks whether another key set shares
 // the pair or the account.
-func (e *Engine) checkPair(ctx context.Context, r *run) {
+func (e *Engine) checkPair(ctx context.Context, f *flight) error {
 	for _, name := range []string{CheckPair, CheckAccount, CheckShared} {
-		if err := e.setItem(ctx, r, StepPrecheck, name, func(_ *Rotation, it *Item) { it.State = Running }); err != nil {
-			e.cfg.Log.ErrorContext(ctx, "check could not be recorded", errAttr(err))
-			return
+		if err := e.setItem(ctx, f, name, func(_ *Rotation, it *Item) { it.State = Running }); err != nil {
+			return err
 		}
 	}
-	stored, err := retry(ctx, readyLimit, true, nil, r.set.Vault.Read)
+	stored, err := retry(ctx, readyLimit, true, nil, f.set.Vault.Read)
 	if err != nil || stored.Pair.Empty() {
-		e.noPair(ctx, r, err)
-		return
+		return e.noPair(ctx, f, stored, err)
 	}
 	probe := e.probe(ctx, stored.Pair)
-	e.storeCheck(ctx, r, CheckPair, pairReadiness(probe, stored), func(cur *Rotation, c *change) error {
+	if err := e.storeCheck(ctx, f, CheckPair, pairReadiness(probe, stored), func(cur *Rotation, c *change) error {
 		return e.rememberOld(cur, c, stored, probe)
-	})
+	}); err != nil {
+		return err
+	}
 	if probe.Verdict != Valid {
-		e.noSnapshot(ctx, r, probe)
-		return
+		return e.noSnapshot(ctx, f, probe)
 	}
 	survey, err := retry(ctx, readyLimit, true, nil, func(ctx context.Context) (Survey, error) { return e.cfg.Vendor.Survey(ctx, stored.Pair) })
 	if err != nil {
-		e.storeCheck(ctx, r, CheckAccount, Readiness{Level: NotReady, Problem: problemOf(err)}, nil)
+		err = e.storeCheck(ctx, f, CheckAccount, Readiness{Level: NotReady, Problem: problemOf(err)}, nil)
 	} else {
 		snap := &Snapshot{At: e.now(), Account: probe.Account, Survey: survey}
-		e.storeCheck(ctx, r, CheckAccount, snapshotReadiness(snap), func(cur *Rotation, _ *change) error {
+		err = e.storeCheck(ctx, f, CheckAccount, snapshotReadiness(snap), func(cur *Rotation, _ *change) error {
 			cur.Snapshot = snap
 			return nil
 		})
 	}
-	e.checkShared(ctx, r, stored.Pair, probe.Account)
+	if err != nil {
+		return err
+	}
+	return e.checkShared(ctx, f, stored.Pair, probe.Account)
 }
 
-// rememberOld seals the pair that is current, in the commit that says so.
+// rememberOld seals the pair that is current, in the commit that says so. What
+// was seen of another pair, which stood in its place before, says nothing
+// about this one.
 func (e *Engine) rememberOld(cur *Rotation, c *change, stored Stored, probe Probe) error {
-	if len(cur.Candidates) > 0 {
-		return nil // after the click the vault may hold the new one already
+	if print := e.cfg.Sealer.Print(stored.Pair); cur.OldPrint != print {
+		cur.OldPrint, cur.FirstRejected, cur.ClickedAt, cur.LastOK = print, time.Time{}, time.Time{}, time.Time{}
 	}
-	cur.OldPrint, cur.OldLast4, cur.OldBefore = e.cfg.Sealer.Print(stored.Pair), stored.Pair.Last4(), stored.Version
-	switch probe.Verdict {
-	case Valid:
-		cur.LastOK = probe.At
-	case Invalid:
-		if cur.FirstRejected.IsZero() {
-			cur.FirstRejected = probe.At
-		}
-	case Unknown:
-	}
+	cur.OldLast4, cur.OldBefore, cur.VaultRead = stored.Pair.Last4(), stored.Version, true
+	cur.saw(c, probe)
 	return e.led.seal(c, cur, fieldOld, stored.Pair)
 }
 
 // noPair stores that the vault has no pair, or could not be read.
-func (e *Engine) noPair(ctx context.Context, r *run, err error) {
+func (e *Engine) noPair(ctx context.Context, f *flight, stored Stored, err error) error {
 	ready := Readiness{Level: NotReady, Problem: Problem{
 		Kind: fault.NotFound.String(), Reason: "no_current_pair",
-		Text: fmt.Sprintf("Infisical does not hold both %s and %s.", r.set.Names.KeyID, r.set.Names.Secret),
-		Fix:  "Put the pair that works now into Infisical at " + r.set.Place + ", then press Check again.",
+		Text: fmt.Sprintf("Infisical does not hold both %s and %s.", f.set.Names.KeyID, f.set.Names.Secret),
+		Fix:  "Put the pair that works now into Infisical at " + f.set.Place + ", then press Check again.",
 	}}
 	if err != nil {
 		ready.Problem = problemOf(err)
 	}
-	e.storeCheck(ctx, r, CheckPair, ready, nil)
-	e.noSnapshot(ctx, r, Probe{Verdict: Unknown, Reason: "no_current_pair"})
+	if err := e.storeCheck(ctx, f, CheckPair, ready, func(cur *Rotation, _ *change) error {
+		if err == nil && cur.OldPrint == "" {
+			cur.OldBefore, cur.VaultRead = stored.Version, true
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return e.noSnapshot(ctx, f, Probe{Verdict: Unknown, Reason: "no_current_pair"})
 }
 
 // noSnapshot stores that the account could not be looked at.
-func (e *Engine) noSnapshot(ctx context.Context, r *run, p Probe) {
-	e.storeCheck(ctx, r, CheckAccount, Readiness{Level: NotReady, Problem: Problem{
+func (e *Engine) noSnapshot(ctx context.Context, f *flight, p Probe) error {
+	if err := e.storeCheck(ctx, f, CheckAccount, Readiness{Level: NotReady, Problem: Problem{
 		Reason: "no_snapshot", Text: "The account cannot be read without a working pair (" + p.Reason + ").",
 		Fix: "See the check of the current pair.",
-	}}, nil)
-	e.storeCheck(ctx, r, CheckShared, Readiness{Level: Unproven, Detail: "not checked: the account could not be read"}, nil)
+	}}, nil); err != nil {
+		return err
+	}
+	return e.storeCheck(ctx, f, CheckShared, Readiness{Level: Unproven, Detail: "not checked: the account could not be read"}, nil)
 }
 
 // pairReadiness says what a probe of the current pair means (R20, R21).
@@ -270,9 +268,9 @@ func snapshotReadiness(s *Snapshot) Readiness {
 
 // checkShared looks whether rotating this key set would kill another one's
 // pair: then they are consumers of one key set.
-func (e *Engine) checkShared(ctx context.Context, r *run, p Pair, acc Account) {
+func (e *Engine) checkShared(ctx context.Context, f *flight, p Pair, acc Account) error {
 	unread := 0
-	for _, other := range e.others(r.set.Name) {
+	for _, other := range e.others(f.set.Name) {
 		rec, recErr := e.led.record(ctx, other.Name)
 		stored, err := other.Vault.Read(ctx)
 		if err = errors.Join(err, recErr); err != nil {
@@ -280,18 +278,17 @@ func (e *Engine) checkShared(ctx context.Context, r *run, p Pair, acc Account) {
 			continue
 		}
 		if !stored.Pair.KeyID.Empty() && stored.Pair.KeyID.Equal(p.KeyID) || rec.Baseline.Same(acc) {
-			e.storeCheck(ctx, r, CheckShared, Readiness{Level: NotReady, Problem: Problem{
+			return e.storeCheck(ctx, f, CheckShared, Readiness{Level: NotReady, Problem: Problem{
 				Reason: "shared_account", Text: fmt.Sprintf("Key set %q uses the same key or account. Rotating this one kills its pair.", other.Name),
 				Fix: fmt.Sprintf("Make the consumers of %q consumers of this key set in bot.yml.", other.Name),
 			}}, nil)
-			return
 		}
 	}
 	ready := Readiness{Level: Ready, Detail: "no other key set shares this key or account"}
 	if unread > 0 {
 		ready = Readiness{Level: Unproven, Detail: fmt.Sprintf("%d other key sets could not be read", unread)}
 	}
-	e.storeCheck(ctx, r, CheckShared, ready, nil)
+	return e.storeCheck(ctx, f, CheckShared, ready, nil)
 }
 
 // probe asks the vendor about a pair and stamps the answer.

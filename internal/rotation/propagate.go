@@ -2,50 +2,61 @@ package rotation
 
 import (
 	"context"
-	"sync"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // propagate is step 5 (R44–R51): every consumer at once, each with its own
 // retries; one that fails stops none of the others. It ends when each has the
 // pair. One that failed for good waits for a person.
-func (e *Engine) propagate(ctx context.Context, r *run) error {
-	if err := e.listTargets(ctx, r, StepPropagate); err != nil {
+func (e *Engine) propagate(ctx context.Context, f *flight) error {
+	if err := e.listTargets(ctx, f); err != nil {
 		return err
 	}
-	return e.eachTarget(ctx, r, StepPropagate, func(ctx context.Context, t Target, d Delivery) error {
-		return e.apply(ctx, r, t, d)
-	})
+	return e.eachTarget(ctx, f, e.apply)
 }
 
 // listTargets writes down an item for every consumer; what a crash left
 // running is done again.
-func (e *Engine) listTargets(ctx context.Context, r *run, step StepName) error {
-	return r.update(ctx, func(cur *Rotation, _ *change) error {
-		s := cur.Step(step)
-		if s.State != Running {
-			return errMoved
-		}
-		for _, t := range r.set.Targets {
+func (e *Engine) listTargets(ctx context.Context, f *flight) error {
+	return f.update(ctx, func(cur *Rotation, _ *change) error {
+		s := cur.Step(f.name)
+		for _, t := range f.set.Targets {
 			it := s.Item(t.Name)
 			if it == nil {
-				s.Items = append(s.Items, Item{Name: t.Name, Kind: t.Kind, State: Pending, Counts: t.Counts})
+				s.Items = append(s.Items, Item{Name: t.Name, Kind: t.Kind, State: Pending, Counts: t.Counts, Setup: t.Setup})
 				it = &s.Items[len(s.Items)-1]
 			}
 			if it.State == Running {
 				it.State = Pending
 			}
-			if t.Consumer == nil && step == StepPropagate {
+			given := cur.Step(StepPropagate).Item(t.Name)
+			switch {
+			case f.name == StepPropagate && t.Consumer == nil:
 				it.State, it.Detail = Skipped, "covered by "+t.CoveredBy
+			case f.name == StepVerify && it.State == Pending && given != nil && given.State == Skipped && given.PassBy != "":
+				it.State, it.Detail, it.PassBy, it.PassWhy = Skipped, given.Detail, given.PassBy, given.PassWhy
 			}
 		}
 		return nil
 	})
 }
 
+// A work does what a step does for one consumer. It begins the consumer's item
+// and settles it, or returns why it failed.
+type work func(context.Context, *flight, Target, Delivery) error
+
+// errSettled ends the work on the consumers when all of their items are settled.
+var errSettled = errors.New("all settled")
+
 // eachTarget works on every consumer's item until all of them are settled. An
 // item that a person sets back to pending is worked on again.
-func (e *Engine) eachTarget(ctx context.Context, r *run, step StepName, work func(context.Context, Target, Delivery) error) error {
-	cur, _ := r.look()
+func (e *Engine) eachTarget(ctx context.Context, f *flight, do work) error {
+	cur, err := f.ground()
+	if err != nil {
+		return err
+	}
 	pair, err := e.led.open(ctx, &cur, candidateField(cur.Chosen))
 	if err != nil {
 		return err
@@ -54,23 +65,24 @@ func (e *Engine) eachTarget(ctx context.Context, r *run, step StepName, work fun
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	errs := make(chan error, len(r.set.Targets))
-	for _, t := range r.set.Targets {
-		wg.Go(func() {
-			errs <- e.oneTarget(ctx, r, step, t, Delivery{
-				Rotation: cur.ID, KeySet: cur.KeySet, Operator: cur.Operator,
-				Pair: pair, Print: cur.candidate(cur.Chosen).Print, Last: lastReceipt(past, t.Name),
-			}, work)
-		})
+	g, ctx := errgroup.WithContext(ctx)
+	names := make([]string, 0, len(f.set.Targets))
+	for _, t := range f.set.Targets {
+		names = append(names, t.Name)
+		d := Delivery{
+			Rotation: cur.ID, KeySet: cur.KeySet, Operator: cur.Operator,
+			Pair: pair, Print: cur.candidate(cur.Chosen).Print, Last: lastReceipt(past, t.Name),
+		}
+		g.Go(func() error { return e.oneTarget(ctx, f, t, d, do) })
 	}
-	for range r.set.Targets {
-		if err := <-errs; err != nil {
+	g.Go(func() error {
+		if err := f.await(ctx, func(cur *Rotation) bool { return cur.Step(f.name).settled(names) }); err != nil {
 			return err
 		}
+		return errSettled
+	})
+	if err := g.Wait(); !errors.Is(err, errSettled) {
+		return err
 	}
 	return nil
 }
@@ -82,40 +94,41 @@ func lastReceipt(past Record, target string) *Receipt {
 	return nil
 }
 
-// oneTarget works on one consumer until its item is settled.
-func (e *Engine) oneTarget(ctx context.Context, r *run, step StepName, t Target, d Delivery, work func(context.Context, Target, Delivery) error) error {
+// oneTarget works on one consumer whenever its item is pending, until ctx ends.
+func (e *Engine) oneTarget(ctx context.Context, f *flight, t Target, d Delivery, do work) error {
 	for {
-		var state State
-		err := r.await(ctx, func(cur *Rotation) bool {
-			state = cur.Step(step).Item(t.Name).State
-			return state.Settled() || state == Pending
-		})
-		if err != nil || state.Settled() {
+		if err := f.await(ctx, func(cur *Rotation) bool { return cur.Step(f.name).Item(t.Name).State == Pending }); err != nil {
 			return err
 		}
-		if err := work(ctx, t, d); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err := e.setItem(ctx, r, step, t.Name, func(_ *Rotation, it *Item) { it.fail(err) }); err != nil {
-				return err
-			}
+		err := do(ctx, f, t, d)
+		switch {
+		case err == nil:
+			continue
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errMoved):
+			return err
+		}
+		if err := e.setItem(ctx, f, t.Name, func(_ *Rotation, it *Item) { it.fail(err) }); err != nil {
+			return err
 		}
 	}
 }
 
 // apply hands the pair to one consumer. What it remembers of an earlier try in
 // this rotation goes along, so that it can look before it writes.
-func (e *Engine) apply(ctx context.Context, r *run, t Target, d Delivery) error {
-	if err := e.setItem(ctx, r, StepPropagate, t.Name, func(_ *Rotation, it *Item) {
-		it.State, it.Problem, it.Detail = Running, Problem{}, ""
-		if it.Receipt != nil {
-			d.Last = it.Receipt
-		}
-	}); err != nil {
+func (e *Engine) apply(ctx context.Context, f *flight, t Target, d Delivery) error {
+	it, began, err := e.begin(ctx, f, t.Name)
+	if err != nil || !began {
 		return err
 	}
-	receipt, err := retry(ctx, e.limits.Write, true, e.retrying(ctx, r, StepPropagate, t.Name), func(ctx context.Context) (Receipt, error) {
+	if it.Receipt != nil {
+		d.Last = it.Receipt
+	}
+	receipt, err := retry(ctx, e.limits.Write, true, e.retrying(ctx, f, t.Name), func(ctx context.Context) (Receipt, error) {
+		if _, err := f.ground(); err != nil {
+			return Receipt{}, err
+		}
 		return t.Consumer.Apply(ctx, d)
 	})
 	if err != nil {
@@ -125,7 +138,7 @@ func (e *Engine) apply(ctx context.Context, r *run, t Target, d Delivery) error 
 	if receipt.At.IsZero() {
 		receipt.At = e.now()
 	}
-	return e.setItem(ctx, r, StepPropagate, t.Name, func(_ *Rotation, it *Item) {
+	return e.setItem(ctx, f, t.Name, func(_ *Rotation, it *Item) {
 		it.State, it.Receipt, it.Facts, it.Detail = Done, &receipt, receipt.Facts, "applied"
 		if receipt.Unchanged {
 			it.Detail = "had the new pair already"

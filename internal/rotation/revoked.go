@@ -14,11 +14,14 @@ import (
 // this proves it. Every superseded pair must be rejected while the new one
 // works in the same round. A pair that still answers is an alarm, and one that
 // cannot be asked about is asked about again, never called dead.
-func (e *Engine) revoked(ctx context.Context, r *run) error {
-	cur, _ := r.look()
+func (e *Engine) revoked(ctx context.Context, f *flight) error {
+	cur, err := f.ground()
+	if err != nil {
+		return err
+	}
 	fields := superseded(&cur)
 	if len(fields) == 0 {
-		return r.update(ctx, func(cur *Rotation, c *change) error {
+		return f.update(ctx, func(cur *Rotation, c *change) error {
 			cur.skip(c, StepRevoked, bot(), "no old pair known", e.now())
 			return nil
 		})
@@ -28,7 +31,7 @@ func (e *Engine) revoked(ctx context.Context, r *run) error {
 		return err
 	}
 	for _, field := range fields {
-		if err := e.provenDead(ctx, r, field, pair); err != nil {
+		if err := e.provenDead(ctx, f, field, pair); err != nil {
 			return err
 		}
 	}
@@ -54,8 +57,11 @@ func superseded(cur *Rotation) []string {
 
 // provenDead probes one superseded pair beside the new one until it is
 // rejected. After the limit it says so and goes on each minute.
-func (e *Engine) provenDead(ctx context.Context, r *run, field string, pair Pair) error {
-	cur, _ := r.look()
+func (e *Engine) provenDead(ctx context.Context, f *flight, field string, pair Pair) error {
+	cur, err := f.ground()
+	if err != nil {
+		return err
+	}
 	if it := cur.Step(StepRevoked).Item(field); it != nil && it.State.Settled() {
 		return nil
 	}
@@ -63,10 +69,11 @@ func (e *Engine) provenDead(ctx context.Context, r *run, field string, pair Pair
 	if err != nil {
 		return err
 	}
-	if err := e.setItem(ctx, r, StepRevoked, field, func(_ *Rotation, it *Item) { it.Kind, it.State = "old_pair", Running }); err != nil {
+	if err := e.setItem(ctx, f, field, func(_ *Rotation, it *Item) { it.Kind, it.State = "old_pair", Running }); err != nil {
 		return err
 	}
-	tries, lost := 0, 0
+	tries := 0
+	var life life
 	look := func(ctx context.Context) (bool, error) {
 		tries++
 		var ev Evidence
@@ -74,102 +81,75 @@ func (e *Engine) provenDead(ctx context.Context, r *run, field string, pair Pair
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
-		if ev.New.Verdict != Invalid {
-			lost = 0
-		} else if lost++; lost == 2 {
-			return false, e.generatedAgain(ctx, r)
+		if life.over(ev.New, e.limits.Recheck) {
+			return false, e.generatedAgain(ctx, f)
 		}
-		dead := ev.Old.Verdict == Invalid && ev.New.Verdict == Valid
-		return dead, e.sawDead(ctx, r, field, ev, dead, tries)
+		return e.sawDead(ctx, f, field, ev, tries)
 	}
 	err = poll(ctx, e.limits.OldPair, look)
 	for errors.Is(err, errLimit) {
-		if err := e.alarm(ctx, r, field); err != nil {
+		if err := e.alarm(ctx, f, field); err != nil {
 			return err
 		}
 		if !sleep(ctx, e.limits.ProbeAgain) {
 			return ctx.Err()
 		}
-		if dead, lookErr := look(ctx); dead || lookErr != nil {
+		if settled, lookErr := look(ctx); settled || lookErr != nil {
 			err = lookErr
 		}
 	}
 	return err
 }
 
-// sawDead stores one round. Only the status code of the old pair is kept (R59).
-func (e *Engine) sawDead(ctx context.Context, r *run, field string, ev Evidence, dead bool, tries int) error {
-	return r.update(ctx, func(cur *Rotation, c *change) error {
+// sawDead stores one round, and reports whether it settles the item. Only the
+// status code of the old pair is kept (R59).
+func (e *Engine) sawDead(ctx context.Context, f *flight, field string, ev Evidence, tries int) (settled bool, err error) {
+	err = f.update(ctx, func(cur *Rotation, c *change) error {
 		s := cur.Step(StepRevoked)
 		it := s.Item(field)
 		was := it.State
 		it.Tries = tries
+		it.Detail = "old pair " + verdictText(ev.Old) + ", new pair " + verdictText(ev.New)
 		it.Facts = []Fact{
 			{Name: "old_status", Label: "Old pair", Value: strconv.Itoa(ev.Old.Status)},
 			{Name: "new_status", Label: "New pair, same round", Value: strconv.Itoa(ev.New.Status)},
 			{Name: "at", Label: "At", Value: ev.Old.At.UTC().Format(time.RFC3339)},
 			{Name: "tries", Label: "Tries", Value: strconv.Itoa(tries)},
 		}
-		if it.Detail = "old pair " + verdictText(ev.Old) + ", new pair " + verdictText(ev.New); !dead {
-			it.stamp(was, e.now())
-			return nil
+		switch {
+		case ev.New.Verdict != Valid: // no control, no proof
+		case ev.Old.Verdict == Invalid:
+			it.State, settled = Done, true
+			cur.provedDead(c, field, ev.Old)
+		case ev.Old.Verdict == Valid && field != fieldOld && !ev.Old.Account.Same(ev.New.Account):
+			it.State, settled = Skipped, true
+			it.Detail = "belongs to account " + Masked(ev.Old.Account.Number) + ", which this rotation does not touch"
 		}
-		it.State, it.Problem, s.Problem = Done, Problem{}, Problem{}
+		if settled {
+			it.Problem, s.Problem = Problem{}, Problem{}
+		}
 		it.stamp(was, e.now())
-		if field == fieldOld {
-			if cur.FirstRejected.IsZero() {
-				cur.FirstRejected = ev.Old.At
-			}
-			cur.click(c, "the new pair works and the old one is rejected", ev.Old)
-		}
-		for i := range cur.Candidates {
-			if candidateField(cur.Candidates[i].N) == field {
-				cur.Candidates[i].Dead, cur.Candidates[i].DeadAt = true, ev.Old.At
-			}
-		}
 		return nil
 	})
+	return settled, err
 }
 
-// generatedAgain says that the chosen pair is dead: somebody generated once
-// more. Nothing more is written with it. If another pair was pasted meanwhile
-// that one is tried, else a new one is asked for.
-func (e *Engine) generatedAgain(ctx context.Context, r *run) error {
-	err := r.update(ctx, func(cur *Rotation, c *change) error {
-		if cur.Step(StepRevoked).State != Running {
-			return errMoved
-		}
-		why := Problem{
-			Kind: fault.Conflict.String(), Reason: "superseded",
-			Text: fmt.Sprintf("The new pair ····%s is dead already: somebody generated keys again. Nothing more is written with it. The last one at step 2 was %s.", cur.candidate(cur.Chosen).Last4, cur.Visitor.Admin),
-			Fix:  "Find out who generated. Paste the pair that was made last; if it is lost, generate once more and paste that one.",
-		}
-		cur.candidate(cur.Chosen).Aside, cur.VerifiedAt = why.Reason, time.Time{}
-		for _, other := range cur.Candidates {
-			if other.Aside == "" && !other.Dead {
-				c.add(cur, StepRevoked, bot(), "secret.rotate.failed", map[string]any{"reason": why.Reason})
-				cur.revalidate(c, e.now())
-				return nil
-			}
-		}
-		cur.again(c, StepRevoked, why, bot(), e.now())
-		return nil
-	})
-	if err == nil {
-		err = errMoved
+// provedDead notes that a superseded pair is rejected while the new one works.
+func (r *Rotation) provedDead(c *change, field string, p Probe) {
+	if field == fieldOld {
+		r.saw(c, p)
+		r.click(c, "the new pair works and the old one is rejected", p)
 	}
-	return err
-}
-
-// revalidate goes back to step 3 with the pairs that are sealed.
-func (r *Rotation) revalidate(c *change, now time.Time) {
-	r.reset(StepValidate, StepStore, StepPropagate, StepVerify, StepRevoked)
-	r.enter(c, StepValidate, bot(), now)
+	for i := range r.Candidates {
+		if candidateField(r.Candidates[i].N) == field {
+			r.Candidates[i].Dead, r.Candidates[i].DeadAt = true, p.At
+		}
+	}
 }
 
 // alarm says that a superseded pair is not proven dead.
-func (e *Engine) alarm(ctx context.Context, r *run, field string) error {
-	return r.update(ctx, func(cur *Rotation, c *change) error {
+func (e *Engine) alarm(ctx context.Context, f *flight, field string) error {
+	return f.update(ctx, func(cur *Rotation, c *change) error {
 		s := cur.Step(StepRevoked)
 		it := s.Item(field)
 		text := fmt.Sprintf("The old pair is not proven dead after %s: %s.", e.limits.OldPair, it.Detail)

@@ -4,7 +4,15 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/raxx-app/keyturn/internal/fault"
 )
+
+// errOver is returned by an act on a rotation that has ended meanwhile.
+var errOver = &fault.Error{
+	Kind: fault.NotFound, Reason: "not_open", Op: "rotation.Engine",
+	User: "This rotation is over.", Fix: "Nothing to do. Start a new one with /rotate-alpaca-paper if you need it.",
+}
 
 // A run is one open rotation in memory. Every change goes through update, which
 // commits before anybody can see it.
@@ -58,7 +66,8 @@ func (r *run) await(ctx context.Context, ok func(*Rotation) bool) error {
 // update lets apply change a copy of the rotation and commits it. Calls that
 // come while a commit is under way share the next one, so a hundred consumers
 // do not wait for a hundred disk writes. If apply returns an error nothing of
-// it is kept. apply runs under a lock and must not wait for anything.
+// it is kept. apply must not wait for anything: all updates wait for it. A
+// rotation that is over changes no more; the error is errOver then.
 func (r *run) update(ctx context.Context, apply func(*Rotation, *change) error) error {
 	req := &request{apply: apply, done: make(chan struct{})}
 	r.mu.Lock()
@@ -99,9 +108,13 @@ func (r *run) update(ctx context.Context, apply func(*Rotation, *change) error) 
 // see it. It returns nil if there was nothing to commit or it could not be;
 // every request then has its error.
 func (r *run) commit(ctx context.Context, batch []*request, next Rotation) (committed *Rotation, loud bool) {
-	all := change{quiet: true}
+	rev, all := next.Rev, change{quiet: true}
 	applied := make([]*request, 0, len(batch))
 	for _, b := range batch {
+		if next.Outcome != Open {
+			b.err = errOver
+			continue
+		}
 		var c change
 		trial := clone(next) // what a refused request half did is dropped with it
 		if b.err = b.apply(&trial, &c); b.err == nil {
@@ -116,9 +129,20 @@ func (r *run) commit(ctx context.Context, batch []*request, next Rotation) (comm
 		for _, a := range applied {
 			a.err = err
 		}
-		return nil, false
+		return r.reread(ctx, rev)
 	}
 	return &next, !all.quiet
+}
+
+// reread returns the rotation as stored if that is not what is in memory: a
+// commit may have been done although its answer, and the look after it, were
+// lost. Without this every later commit would be a conflict.
+func (r *run) reread(ctx context.Context, rev Rev) (stored *Rotation, loud bool) {
+	cur, err := r.led.load(ctx, r.id)
+	if err != nil || cur.Rev == rev {
+		return nil, false
+	}
+	return &cur, true
 }
 
 // join adds what o holds to c.

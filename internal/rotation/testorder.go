@@ -17,9 +17,12 @@ const itemOrder = "test_order"
 // exactly what it did (R55–R57, R78–R80). It is sent at most once, whatever
 // happens: the commit that announces it comes first, and a lost answer is
 // looked up on the paper book, never repeated.
-func (e *Engine) testOrder(ctx context.Context, r *run) error {
-	cur, _ := r.look()
-	if !cur.TestOrder || r.set.Trader == nil {
+func (e *Engine) testOrder(ctx context.Context, f *flight) error {
+	cur, err := f.ground()
+	if err != nil {
+		return err
+	}
+	if !cur.TestOrder || f.set.Trader == nil {
 		return nil
 	}
 	if it := cur.Step(StepVerify).Item(itemOrder); it != nil && it.State.Settled() {
@@ -30,28 +33,31 @@ func (e *Engine) testOrder(ctx context.Context, r *run) error {
 		return err
 	}
 	for {
-		err := e.orderOnce(ctx, r, pair)
-		if err == nil || ctx.Err() != nil {
+		err := e.orderOnce(ctx, f, pair)
+		if err == nil || ctx.Err() != nil || errors.Is(err, errMoved) {
 			return err
 		}
-		if err := e.setItem(ctx, r, StepVerify, itemOrder, func(_ *Rotation, it *Item) { it.fail(err) }); err != nil {
+		if err := e.setItem(ctx, f, itemOrder, func(_ *Rotation, it *Item) { it.fail(err) }); err != nil {
 			return err
 		}
-		err = r.await(ctx, func(cur *Rotation) bool { return cur.Step(StepVerify).Item(itemOrder).State != Failed })
-		if cur, _ := r.look(); err != nil || cur.Step(StepVerify).Item(itemOrder).State.Settled() {
+		var state State
+		if err := f.await(ctx, func(cur *Rotation) bool {
+			state = cur.Step(StepVerify).Item(itemOrder).State
+			return state != Failed
+		}); err != nil || state.Settled() {
 			return err
 		}
 	}
 }
 
 // orderOnce takes the order from wherever it stands to cleaned up.
-func (e *Engine) orderOnce(ctx context.Context, r *run, pair Pair) error {
-	if err := e.setItem(ctx, r, StepVerify, itemOrder, func(_ *Rotation, it *Item) {
+func (e *Engine) orderOnce(ctx context.Context, f *flight, pair Pair) error {
+	if err := e.setItem(ctx, f, itemOrder, func(_ *Rotation, it *Item) {
 		it.Kind, it.State, it.Problem = itemOrder, Running, Problem{}
 	}); err != nil {
 		return err
 	}
-	o, err := e.placed(ctx, r, pair)
+	o, err := e.placed(ctx, f, pair)
 	if err != nil {
 		return err
 	}
@@ -59,11 +65,11 @@ func (e *Engine) orderOnce(ctx context.Context, r *run, pair Pair) error {
 	if err != nil {
 		return err
 	}
-	cleanup, closeID, err := e.sold(ctx, r, pair, o)
+	cleanup, closeID, err := e.sold(ctx, f, pair, o)
 	if err != nil {
 		return err
 	}
-	return e.setItem(ctx, r, StepVerify, itemOrder, func(cur *Rotation, it *Item) {
+	return e.setItem(ctx, f, itemOrder, func(cur *Rotation, it *Item) {
 		cur.Order.Status, cur.Order.FilledQty, cur.Order.Cleanup, cur.Order.CloseID = o.Status, o.FilledQty, cleanup, closeID
 		it.State, it.Detail = Done, "order "+o.ID+" was on the paper book; "+cleanup
 		it.Facts = []Fact{
@@ -77,40 +83,41 @@ func (e *Engine) orderOnce(ctx context.Context, r *run, pair Pair) error {
 
 // placed sends the order, unless it was sent before, and finds it on the paper
 // book with the new pair (R56).
-func (e *Engine) placed(ctx context.Context, r *run, pair Pair) (Order, error) {
+func (e *Engine) placed(ctx context.Context, f *flight, pair Pair) (Order, error) {
 	first := false
-	err := r.update(ctx, func(cur *Rotation, c *change) error {
-		if first = cur.Order == nil; !first {
-			return nil
+	var sent TestOrder
+	err := f.update(ctx, func(cur *Rotation, c *change) error {
+		if first = cur.Order == nil; first {
+			cur.Order = &TestOrder{ClientID: "keyturn-" + string(cur.ID), SentAt: e.now()}
+			c.add(cur, StepVerify, bot(), "secret.rotate.step", map[string]any{"state": string(Running), "item": itemOrder, "client_id": cur.Order.ClientID})
 		}
-		cur.Order = &TestOrder{ClientID: "keyturn-" + string(cur.ID), SentAt: e.now()}
-		c.add(cur, StepVerify, bot(), "secret.rotate.step", map[string]any{"state": string(Running), "item": itemOrder, "client_id": cur.Order.ClientID})
+		sent = *cur.Order
 		return nil
 	})
 	if err != nil {
 		return Order{}, err
 	}
-	cur, _ := r.look()
-	sent := *cur.Order
 	if first {
-		id, err := r.set.Trader.Place(ctx, sent.ClientID)
-		if kind := fault.KindOf(err); err != nil && kind != fault.Unknown && kind != fault.Transient {
-			return Order{}, err // refused: nothing was placed
+		id, err := f.set.Trader.Place(ctx, sent.ClientID)
+		switch fault.KindOf(err) {
+		case fault.Invalid, fault.Denied, fault.NotFound: // refused: nothing was placed, so it may be sent again
+			return Order{}, errors.Join(err, f.update(ctx, func(cur *Rotation, _ *change) error { cur.Order = nil; return nil }))
+		case fault.Internal, fault.Conflict, fault.Transient, fault.Unknown: // it may have been: look
 		}
 		if sent.ID = id; id != "" {
-			if err := e.setItem(ctx, r, StepVerify, itemOrder, func(cur *Rotation, _ *Item) { cur.Order.ID = id }); err != nil {
+			if err := e.setItem(ctx, f, itemOrder, func(cur *Rotation, _ *Item) { cur.Order.ID = id }); err != nil {
 				return Order{}, err
 			}
 		}
 	}
-	return e.onBook(ctx, r, pair, sent)
+	return e.onBook(ctx, f, pair, sent)
 }
 
 // onBook finds the order on the paper book: by its ID, by our client ID where
 // the consumer forwards it, else as the only order since then that looks like
 // it. None or several is unknown, and a person is asked.
-func (e *Engine) onBook(ctx context.Context, r *run, pair Pair, sent TestOrder) (Order, error) {
-	spec := r.set.Trader.Spec()
+func (e *Engine) onBook(ctx context.Context, f *flight, pair Pair, sent TestOrder) (Order, error) {
+	spec := f.set.Trader.Spec()
 	clientID := ""
 	if spec.OwnClientID {
 		clientID = sent.ClientID
@@ -125,7 +132,7 @@ func (e *Engine) onBook(ctx context.Context, r *run, pair Pair, sent TestOrder) 
 	switch {
 	case len(found) == 1:
 		o := found[0]
-		return o, e.setItem(ctx, r, StepVerify, itemOrder, func(cur *Rotation, it *Item) {
+		return o, e.setItem(ctx, f, itemOrder, func(cur *Rotation, it *Item) {
 			cur.Order.ID, cur.Order.Status = o.ID, o.Status
 			it.Detail = "order " + o.ID + " is on the paper book: " + o.Status
 		})
@@ -189,16 +196,16 @@ func (e *Engine) cancelled(ctx context.Context, pair Pair, o Order) (Order, erro
 
 // sold closes exactly what the test order filled (R80) and nothing else: a
 // position that was there before stays.
-func (e *Engine) sold(ctx context.Context, r *run, pair Pair, o Order) (cleanup, closeID string, err error) {
+func (e *Engine) sold(ctx context.Context, f *flight, pair Pair, o Order) (cleanup, closeID string, err error) {
 	if zero(o.FilledQty) {
 		return "cancelled, nothing filled", "", nil
 	}
-	clientID := o.ClientID + "-close"
-	cur, _ := r.look()
-	if cur.Order != nil {
-		clientID = cur.Order.ClientID + "-close"
+	cur, err := f.ground()
+	if err != nil {
+		return "", "", err
 	}
-	closing, err := retry(ctx, e.limits.Write, true, e.retrying(ctx, r, StepVerify, itemOrder), func(ctx context.Context) (Order, error) {
+	clientID := cur.Order.ClientID + "-close"
+	closing, err := retry(ctx, e.limits.Write, true, e.retrying(ctx, f, itemOrder), func(ctx context.Context) (Order, error) {
 		return e.cfg.Book.Sell(ctx, pair, clientID, o.Symbol, o.FilledQty)
 	})
 	if err != nil {

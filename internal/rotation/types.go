@@ -132,6 +132,7 @@ type Item struct {
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
 	Receipt *Receipt  `json:"receipt,omitempty"` // what Apply left, step 5
+	Setup   string    `json:"setup,omitempty"`   // the Target's, when the item was made
 	PassBy  string    `json:"pass_by,omitempty"` // who let a failed item pass, and
 	PassWhy string    `json:"pass_why,omitempty"`
 }
@@ -338,6 +339,7 @@ type Rotation struct {
 	OldPrint  string    `json:"old_print,omitempty"` // fingerprint of the current pair at the start; "" if none is known
 	OldLast4  string    `json:"old_last4,omitempty"`
 	OldBefore Version   `json:"old_before,omitzero"`
+	VaultRead bool      `json:"vault_read,omitempty"` // OldBefore is what the vault said, even if that is nothing
 
 	Candidates  []Candidate `json:"candidates,omitempty"`
 	Chosen      int         `json:"chosen,omitempty"`       // N of the candidate that steps 4–8 use

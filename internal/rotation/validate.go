@@ -16,33 +16,37 @@ import (
 // validate is step 3 (R35–R39): every pasted pair that can still be the one and
 // the old pair are tried in the same round, and [Judge] says what follows.
 // Nothing is written anywhere before it says store.
-func (e *Engine) validate(ctx context.Context, r *run) error {
-	for rejected := 0; ; {
-		judged, err := e.judge(ctx, r)
+func (e *Engine) validate(ctx context.Context, f *flight) error {
+	tried, rejected := 0, 0
+	for {
+		judged, err := e.judge(ctx, f)
 		if err != nil {
 			return err
 		}
-		d := judged.decision
-		wait := e.limits.Recheck
+		if judged.n != tried { // each pair gets its own moments
+			tried, rejected = judged.n, 0
+		}
+		d, wait := judged.decision, e.limits.Recheck
+		moved := false
 		switch d.Action {
 		case ActStore:
-			return nil
+			moved, err = e.settle(ctx, f)
 		case ActWait:
 		case ActStop, ActAdopt:
 			return &fault.Error{Kind: fault.Invalid, Reason: d.Problem.Reason, Op: "rotation.validate", User: d.Problem.Text, Fix: d.Problem.Fix}
 		case ActPaste:
 			// A pair that was just made may need a moment; a wrong account never will.
 			if judged.New.Verdict == Valid || rejected == len(e.limits.RejectedAgain) {
-				moved, err := e.backToGenerate(ctx, r, d.Problem)
-				if moved || err != nil {
-					return err
-				}
-				continue // another pair came in meanwhile
+				moved, err = e.backToGenerate(ctx, f, d.Problem)
+				break
 			}
 			wait = e.limits.RejectedAgain[rejected]
 			rejected++
 		}
-		if err := e.pause(ctx, r, wait); err != nil {
+		if moved || err != nil {
+			return err
+		}
+		if err := e.pause(ctx, f, wait); err != nil {
 			return err
 		}
 	}
@@ -50,38 +54,48 @@ func (e *Engine) validate(ctx context.Context, r *run) error {
 
 // pause waits, but no longer than until a person allows to store anyway, or
 // pastes another pair.
-func (e *Engine) pause(ctx context.Context, r *run, d time.Duration) error {
+func (e *Engine) pause(ctx context.Context, f *flight, d time.Duration) error {
+	before, err := f.ground()
+	if err != nil {
+		return err
+	}
 	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	before, _ := r.look()
-	err := r.await(limited, func(cur *Rotation) bool {
-		return cur.StoreAnyway || len(cur.Candidates) > len(before.Candidates)
+	err = f.await(limited, func(cur *Rotation) bool {
+		return cur.StoreAnyway != before.StoreAnyway || slices.ContainsFunc(cur.Candidates, untried)
 	})
-	if ctx.Err() != nil {
-		return errors.Join(ctx.Err(), err)
+	if ctx.Err() != nil || errors.Is(err, errMoved) {
+		return err
 	}
-	return nil
+	return nil // or its time is over
 }
+
+// untried reports whether a pair was pasted that no round has looked at yet.
+func untried(c Candidate) bool { return c.Aside == "" && !c.Dead && c.Verdict == "" }
 
 // A judged is the candidate that a round of probes speaks for, with its
 // evidence and what follows.
 type judged struct {
 	Evidence
 	n        int
+	aside    bool // it did not do in an earlier round
 	decision Decision
 }
 
 // judge tries every candidate and the old pair in one round, and stores what
 // it found.
-func (e *Engine) judge(ctx context.Context, r *run) (judged, error) {
-	cur, _ := r.look()
+func (e *Engine) judge(ctx context.Context, f *flight) (judged, error) {
+	cur, err := f.ground()
+	if err != nil {
+		return judged{}, err
+	}
 	old, err := e.oldPair(ctx, &cur)
 	if err != nil {
 		return judged{}, err
 	}
 	pairs := map[int]Pair{}
 	for _, c := range cur.Candidates {
-		if c.Aside != "" || c.Dead {
+		if c.Dead {
 			continue
 		}
 		if pairs[c.N], err = e.led.open(ctx, &cur, candidateField(c.N)); err != nil {
@@ -93,25 +107,28 @@ func (e *Engine) judge(ctx context.Context, r *run) (judged, error) {
 		return judged{}, ctx.Err()
 	}
 	best := choose(all)
-	if cur.StoreAnyway && best.decision.Problem.Reason == reasonBlocked {
+	if cur.StoreAnyway && best.decision.Action == ActWait && best.decision.Problem.Reason == reasonBlocked {
 		best.decision = Decision{Action: ActStore}
 	}
-	return best, e.judgedRound(ctx, r, all, best)
+	return best, e.judgedRound(ctx, f, all, best)
 }
 
 // choose returns the candidate to go on with: one that can be stored, else the
-// newest that works, else the newest that may work, else the newest.
+// newest that works, else the newest that may work, else the newest. One that
+// was set aside before is chosen only if it can be stored after all.
 func choose(all []judged) judged {
 	rank := func(j judged) int {
 		switch {
 		case j.decision.Action == ActStore:
-			return 3
+			return 4
+		case j.aside:
+			return 0
 		case j.New.Verdict == Valid:
-			return 2
+			return 3
 		case j.New.Verdict == Unknown:
-			return 1
+			return 2
 		}
-		return 0
+		return 1
 	}
 	return slices.MaxFunc(all, func(a, b judged) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.n, b.n))
@@ -128,7 +145,7 @@ func (e *Engine) rounds(ctx context.Context, cur *Rotation, pairs map[int]Pair, 
 	}
 	all := make([]judged, 0, len(pairs))
 	for _, n := range slices.Sorted(maps.Keys(pairs)) {
-		all = append(all, judged{n: n})
+		all = append(all, judged{n: n, aside: cur.candidate(n).Aside != ""})
 	}
 	for i := range all {
 		wg.Go(func() { all[i].New = e.probe(ctx, pairs[all[i].n]) })
@@ -168,14 +185,14 @@ func (e *Engine) expected(ctx context.Context, cur *Rotation) *Account {
 
 // judgedRound stores what a round of probes said and which candidate it speaks
 // for.
-func (e *Engine) judgedRound(ctx context.Context, r *run, all []judged, best judged) error {
-	return r.update(ctx, func(cur *Rotation, c *change) error {
-		if cur.Step(StepValidate).State != Running {
-			return nil // a person moved the rotation on meanwhile
-		}
+func (e *Engine) judgedRound(ctx context.Context, f *flight, all []judged, best judged) error {
+	return f.update(ctx, func(cur *Rotation, c *change) error {
 		for _, j := range all {
 			cand := cur.candidate(j.n)
 			cand.Verdict, cand.Account = j.New.Verdict, j.New.Account
+			if best.decision.Action == ActStore && j.n != best.n && cand.Aside == "" {
+				cand.Aside = reasonSuperseded
+			}
 		}
 		ev, d := best.Evidence, best.decision
 		chosen := cur.candidate(best.n)
@@ -183,23 +200,37 @@ func (e *Engine) judgedRound(ctx context.Context, r *run, all []judged, best jud
 			cur.VerifiedAt = time.Time{} // what was verified was another pair
 		}
 		cur.Chosen, cur.SealedAt = chosen.N, chosen.At
-		switch {
-		case ev.Old.Verdict == Valid:
-			cur.LastOK = ev.Old.At
-		case ev.Old.Verdict == Invalid && cur.FirstRejected.IsZero():
-			cur.FirstRejected = ev.Old.At
+		if d.Action == ActStore {
+			chosen.Aside = ""
 		}
+		cur.saw(c, ev.Old)
 		if ev.New.Verdict == Valid && ev.Old.Verdict == Invalid {
 			cur.click(c, "the new pair works and the old one is rejected", ev.Old)
 		}
 		s := cur.Step(StepValidate)
 		s.Facts = validateFacts(ev)
-		s.Problem, s.Note = d.Problem, ""
+		s.Problem, s.Note, s.WaitsFor = d.Problem, "", BotActor
 		if d.Action == ActWait || d.Action == ActPaste {
 			s.Note = fmt.Sprintf("The bot looks again by itself, since %s UTC.", s.Started.Format("15:04"))
 		}
+		if d.Problem.Reason == reasonBlocked {
+			s.WaitsFor = cur.Operator.ID // to have the block lifted, or to store anyway
+		}
 		return nil
 	})
+}
+
+// settle ends step 3, unless a pair has come in that no round has looked at.
+func (e *Engine) settle(ctx context.Context, f *flight) (moved bool, err error) {
+	err = f.update(ctx, func(cur *Rotation, c *change) error {
+		if moved = !slices.ContainsFunc(cur.Candidates, untried); moved {
+			cur.leave(c, StepValidate, bot(), e.now())
+		} else {
+			c.quiet = true
+		}
+		return nil
+	})
+	return moved, err
 }
 
 // validateFacts shows status, account and buying power of the new pair, and
@@ -233,15 +264,12 @@ func verdictText(p Probe) string {
 
 // backToGenerate asks for another pair, unless one has come in meanwhile. Those
 // that did not do stay sealed.
-func (e *Engine) backToGenerate(ctx context.Context, r *run, why Problem) (moved bool, err error) {
-	err = r.update(ctx, func(cur *Rotation, c *change) error {
-		if cur.Step(StepValidate).State != Running {
-			moved = true
-			return nil
-		}
-		untried := func(x Candidate) bool { return x.Aside == "" && x.Verdict == "" }
+func (e *Engine) backToGenerate(ctx context.Context, f *flight, why Problem) (moved bool, err error) {
+	err = f.update(ctx, func(cur *Rotation, c *change) error {
 		if moved = !slices.ContainsFunc(cur.Candidates, untried); moved {
 			cur.again(c, StepValidate, why, bot(), e.now())
+		} else {
+			c.quiet = true
 		}
 		return nil
 	})
@@ -263,10 +291,19 @@ func (r *Rotation) again(c *change, from StepName, why Problem, by Actor, now ti
 	s := r.Step(from)
 	s.State, s.Ended, s.Problem, s.WaitsFor = Failed, now, why, ""
 	c.add(r, from, bot(), "secret.rotate.failed", stepContext(s))
-	r.reset(StepValidate, StepStore, StepPropagate, StepVerify, StepRevoked)
+	r.reset(StepValidate, StepStore, StepPropagate, StepVerify, StepRevoked, StepRecord)
 	r.enter(c, StepGenerate, by, now)
 	g := r.Step(StepGenerate)
 	g.Note, g.WaitsFor = why.Text+" "+why.Fix, r.Operator.ID
+}
+
+// revalidate goes back to step 3 with the pairs that are sealed.
+func (r *Rotation) revalidate(c *change, now time.Time) {
+	if r.Step(StepGenerate).State != Done {
+		r.leave(c, StepGenerate, bot(), now)
+	}
+	r.reset(StepValidate, StepStore, StepPropagate, StepVerify, StepRevoked, StepRecord)
+	r.enter(c, StepValidate, bot(), now)
 }
 
 // reset sets steps back to pending; their items are done again.

@@ -12,33 +12,28 @@ import (
 // verify is step 6 (R52–R57): each consumer's own proof as soon as it has the
 // pair, then its downstream account, then, if it was chosen, the test order.
 // The exposed time ends when the last consumer that counts is proven.
-func (e *Engine) verify(ctx context.Context, r *run) error {
-	if err := e.listTargets(ctx, r, StepVerify); err != nil {
+func (e *Engine) verify(ctx context.Context, f *flight) error {
+	if err := e.listTargets(ctx, f); err != nil {
 		return err
 	}
-	if err := e.eachTarget(ctx, r, StepVerify, func(ctx context.Context, t Target, d Delivery) error {
-		return e.prove(ctx, r, t, d)
-	}); err != nil {
+	defer e.watchingNew(ctx, f)()
+	if err := e.eachTarget(ctx, f, e.prove); err != nil {
 		return err
 	}
-	if err := e.allVerified(ctx, r); err != nil {
+	if err := e.allVerified(ctx, f); err != nil {
 		return err
 	}
-	return e.testOrder(ctx, r)
+	return e.testOrder(ctx, f)
 }
 
 // prove waits until a consumer has the pair and then until it uses it.
-func (e *Engine) prove(ctx context.Context, r *run, t Target, d Delivery) error {
-	source := t.Name
+func (e *Engine) prove(ctx context.Context, f *flight, t Target, d Delivery) error {
 	if t.Consumer == nil {
-		source = t.CoveredBy
+		return e.proveCovered(ctx, f, t)
 	}
 	var receipt *Receipt
-	if err := r.await(ctx, func(cur *Rotation) bool {
-		if t.Consumer == nil { // proven when the other one is
-			return cur.Step(StepVerify).Item(source).State.Settled()
-		}
-		it := cur.Step(StepPropagate).Item(source)
+	if err := f.await(ctx, func(cur *Rotation) bool {
+		it := cur.Step(StepPropagate).Item(t.Name)
 		if it == nil || !it.State.Settled() {
 			return false
 		}
@@ -47,32 +42,47 @@ func (e *Engine) prove(ctx context.Context, r *run, t Target, d Delivery) error 
 	}); err != nil {
 		return err
 	}
-	if err := e.setItem(ctx, r, StepVerify, t.Name, func(_ *Rotation, it *Item) { it.State, it.Problem, it.Detail = Running, Problem{}, "" }); err != nil {
+	if _, began, err := e.begin(ctx, f, t.Name); err != nil || !began {
 		return err
 	}
-	facts := []Fact(nil)
-	detail := "covered by " + t.CoveredBy
-	if t.Consumer != nil {
-		proof, err := e.pollProof(ctx, r, t, e.limits.Live, "not_live", func(ctx context.Context) (Proof, error) {
-			return t.Consumer.Verify(ctx, d, orZero(receipt))
-		})
-		if err != nil {
-			return err
-		}
-		facts, detail = proof.Facts, proof.Detail
+	proof, err := e.pollProof(ctx, f, t, e.limits.Live, "not_live", func(ctx context.Context) (Proof, error) {
+		return t.Consumer.Verify(ctx, d, orZero(receipt))
+	})
+	if err != nil {
+		return err
 	}
+	facts, detail := proof.Facts, proof.Detail
 	if t.Downstream != nil {
-		proof, err := e.pollProof(ctx, r, t, e.limits.Downstream, "downstream_not_active", t.Downstream.Check)
+		proof, err := e.pollProof(ctx, f, t, e.limits.Downstream, "downstream_not_active", t.Downstream.Check)
 		if err != nil {
 			return err
 		}
 		facts, detail = append(slices.Clip(facts), proof.Facts...), detail+"; "+proof.Detail
 	}
-	return e.setItem(ctx, r, StepVerify, t.Name, func(cur *Rotation, it *Item) {
+	return e.setItem(ctx, f, t.Name, func(cur *Rotation, it *Item) {
 		it.State, it.Detail, it.Facts = Done, detail, facts
-		if t.Counts && othersVerified(cur, t.Name) && cur.VerifiedAt.IsZero() {
-			cur.VerifiedAt = e.now()
+		cur.verified(e.now())
+	})
+}
+
+// proveCovered settles a consumer as the one that covers it was settled.
+func (e *Engine) proveCovered(ctx context.Context, f *flight, t Target) error {
+	if err := f.await(ctx, func(cur *Rotation) bool {
+		it := cur.Step(StepVerify).Item(t.CoveredBy)
+		return it != nil && it.State.Settled()
+	}); err != nil {
+		return err
+	}
+	return e.setItem(ctx, f, t.Name, func(cur *Rotation, it *Item) {
+		by := cur.Step(StepVerify).Item(t.CoveredBy)
+		if it.State != Pending || !by.State.Settled() {
+			return
 		}
+		it.State, it.Detail = Done, "covered by "+t.CoveredBy
+		if by.State == Skipped { // what was accepted of the one is accepted of the other
+			it.State, it.PassBy, it.PassWhy, it.Detail = Skipped, by.PassBy, by.PassWhy, "covered by "+t.CoveredBy+": "+by.Detail
+		}
+		cur.verified(e.now())
 	})
 }
 
@@ -84,7 +94,7 @@ func orZero(r *Receipt) Receipt {
 }
 
 // pollProof looks until the proof is done, showing what it sees meanwhile.
-func (e *Engine) pollProof(ctx context.Context, r *run, t Target, limit time.Duration, reason string, look func(context.Context) (Proof, error)) (Proof, error) {
+func (e *Engine) pollProof(ctx context.Context, f *flight, t Target, limit time.Duration, reason string, look func(context.Context) (Proof, error)) (Proof, error) {
 	var last Proof
 	shown := ""
 	err := poll(ctx, limit, func(ctx context.Context) (bool, error) {
@@ -99,7 +109,7 @@ func (e *Engine) pollProof(ctx context.Context, r *run, t Target, limit time.Dur
 		}
 		if last.Detail != shown && !last.Done {
 			shown = last.Detail
-			if err := e.setItem(ctx, r, StepVerify, t.Name, func(_ *Rotation, it *Item) { it.Detail = shown }); err != nil {
+			if err := e.setItem(ctx, f, t.Name, func(_ *Rotation, it *Item) { it.Detail = shown }); err != nil {
 				return false, err
 			}
 		}
@@ -115,20 +125,23 @@ func (e *Engine) pollProof(ctx context.Context, r *run, t Target, limit time.Dur
 	return last, err
 }
 
-// othersVerified reports whether every consumer that counts, but for name, is
-// proven.
-func othersVerified(cur *Rotation, name string) bool {
-	for _, it := range cur.Step(StepVerify).Items {
-		if it.Counts && it.Name != name && !it.State.Settled() {
-			return false
+// verified ends the exposed time if every consumer that counts is settled.
+func (r *Rotation) verified(now time.Time) {
+	counts := false
+	for _, it := range r.Step(StepVerify).Items {
+		if it.Counts && !it.State.Settled() {
+			return
 		}
+		counts = counts || it.Counts
 	}
-	return true
+	if counts && r.VerifiedAt.IsZero() {
+		r.VerifiedAt = now
+	}
 }
 
 // allVerified sets the end of the exposed time where no consumer counts.
-func (e *Engine) allVerified(ctx context.Context, r *run) error {
-	return r.update(ctx, func(cur *Rotation, c *change) error {
+func (e *Engine) allVerified(ctx context.Context, f *flight) error {
+	return f.update(ctx, func(cur *Rotation, c *change) error {
 		if c.quiet = !cur.VerifiedAt.IsZero(); !c.quiet {
 			cur.VerifiedAt = e.now()
 		}

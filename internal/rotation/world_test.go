@@ -122,6 +122,11 @@ func (w *world) Cancel(_ context.Context, _ rotation.Pair, id string) error {
 func (w *world) Sell(_ context.Context, _ rotation.Pair, clientID, symbol, qty string) (rotation.Order, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, o := range w.orders {
+		if o.ClientID == clientID {
+			return o, nil
+		}
+	}
 	o := rotation.Order{ID: "sell-1", ClientID: clientID, Symbol: symbol, Side: "sell", Type: "market", Qty: qty, FilledQty: qty, Status: "filled", CreatedAt: time.Now()}
 	w.orders = append(w.orders, o)
 	return o, nil

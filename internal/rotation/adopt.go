@@ -1,0 +1,83 @@
+package rotation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/raxx-app/keyturn/internal/fault"
+)
+
+// StoreAnyway stores a pair that works although its account cannot trade. The
+// old pair must be rejected: then nothing better is left.
+func (e *Engine) StoreAnyway(ctx context.Context, by Actor, id ID, round int, why string) error {
+	why, err := needWhy(why)
+	if err != nil {
+		return err
+	}
+	r, err := e.must(id)
+	if err != nil {
+		return err
+	}
+	by = e.named(by)
+	return r.update(ctx, func(cur *Rotation, c *change) error {
+		s, err := cur.at(StepValidate, round)
+		if err != nil {
+			return err
+		}
+		if s.State != Running || s.Problem.Reason != reasonBlocked {
+			return lateFault()
+		}
+		cur.StoreAnyway = true
+		cur.deviate(c, StepValidate, by, "stored although the account is blocked", why, e.now())
+		return nil
+	})
+}
+
+// Adopt makes the account of the new pair the expected one. last4 must be the
+// last four of its number, typed by a person who looked.
+func (e *Engine) Adopt(ctx context.Context, by Actor, id ID, round int, last4, why string) error {
+	why, err := needWhy(why)
+	if err != nil {
+		return err
+	}
+	r, err := e.must(id)
+	if err != nil {
+		return err
+	}
+	by = e.named(by)
+	if cur, _ := r.look(); cur.Chosen != 0 {
+		if rec, ok := e.ownerOf(ctx, cur.KeySet, cur.candidate(cur.Chosen).Account); ok {
+			return ownedFault(rec.KeySet)
+		}
+	}
+	return r.update(ctx, func(cur *Rotation, c *change) error {
+		s, err := cur.at(StepValidate, round)
+		if err != nil {
+			return err
+		}
+		if s.State != Failed || cur.Chosen == 0 || !slices.Contains([]string{"no_baseline", "account_replaced", "other_account"}, s.Problem.Reason) {
+			return lateFault()
+		}
+		acc := cur.candidate(cur.Chosen).Account
+		if want := strings.TrimPrefix(Masked(acc.Number), "…"); want == "" || !strings.EqualFold(strings.TrimSpace(last4), want) {
+			return &fault.Error{Kind: fault.Invalid, Reason: "wrong_last4", Op: "rotation.Adopt", User: "These are not the last four characters of the new account's number.", Fix: "Read them in the dashboard, in the switcher at the upper left."}
+		}
+		cur.Adopted = &acc
+		cur.Deviations = append(cur.Deviations, Deviation{At: e.now(), By: by, What: "adopted account " + Masked(acc.Number), Why: why})
+		c.add(cur, StepValidate, by, "secret.rotate.adopted", map[string]any{"account": Masked(acc.Number), "why": why, "reason": s.Problem.Reason})
+		s.State, s.Problem = Pending, Problem{}
+		return nil
+	})
+}
+
+// ownedFault refuses an account that another key set has: whichever of the two
+// is rotated next would kill the other's pair.
+func ownedFault(keyset string) error {
+	return &fault.Error{
+		Kind: fault.Conflict, Reason: "owned", Op: "rotation.Adopt",
+		User: fmt.Sprintf("This account belongs to key set %s, so it cannot become this one's.", keyset),
+		Fix:  fmt.Sprintf("Use the pair for %s, then generate in the account of this rotation.", keyset),
+	}
+}

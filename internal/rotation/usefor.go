@@ -1,0 +1,117 @@
+package rotation
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/raxx-app/keyturn/internal/fault"
+)
+
+// Owner returns the key set that the pair set aside last belongs to, if it is
+// one of ours: its name and the last four of its account's number.
+func (e *Engine) Owner(ctx context.Context, cur *Rotation) (keyset, last4 string) {
+	for _, cand := range slices.Backward(cur.Candidates) {
+		if cand.Verdict != Valid || cur.Snapshot != nil && cand.Account.Same(cur.Snapshot.Account) {
+			continue
+		}
+		if rec, ok := e.ownerOf(ctx, cur.KeySet, cand.Account); ok {
+			return rec.KeySet, strings.TrimPrefix(Masked(cand.Account.Number), "…")
+		}
+	}
+	return "", ""
+}
+
+// ownerOf returns the record of the key set, other than keyset, whose last
+// rotation ended with this account.
+func (e *Engine) ownerOf(ctx context.Context, keyset string, acc Account) (Record, bool) {
+	for _, other := range e.others(keyset) {
+		rec, err := e.led.record(ctx, other.Name)
+		if err != nil {
+			e.cfg.Log.WarnContext(ctx, "record not readable", slog.String("keyset", other.Name), errAttr(err))
+		} else if rec.Baseline.Same(acc) {
+			return rec, true
+		}
+	}
+	return Record{}, false
+}
+
+// UseFor opens a forced rotation of the key set that a pasted pair belongs to
+// and seals the pair again for it: that key set's old pair is dead since the
+// pair was generated. Doing it again finds the pair there.
+func (e *Engine) UseFor(ctx context.Context, by Actor, id ID, keyset string) (ID, error) {
+	r, err := e.must(id)
+	if err != nil {
+		return "", err
+	}
+	cur, _ := r.look()
+	if owner, _ := e.Owner(ctx, &cur); owner == "" || owner != keyset {
+		return "", lateFault()
+	}
+	rec, err := e.led.record(ctx, keyset)
+	if err != nil {
+		return "", err
+	}
+	var cand Candidate // the newest of that account
+	for _, c := range cur.Candidates {
+		if c.Verdict == Valid && c.Account.Same(rec.Baseline) {
+			cand = c
+		}
+	}
+	if cand.Print == rec.Print {
+		return "", inUseFault(keyset)
+	}
+	pair, err := e.led.open(ctx, &cur, candidateField(cand.N))
+	if err != nil {
+		return "", err
+	}
+	other, _, err := e.Start(ctx, by, keyset)
+	if err != nil {
+		return "", err
+	}
+	return other, e.force(ctx, by, other, pair, fmt.Sprintf("the pair was pasted into rotation %s of %s", id, cur.KeySet))
+}
+
+// inUseFault says that a pair was copied, not generated.
+func inUseFault(keyset string) error {
+	return &fault.Error{
+		Kind: fault.Conflict, Reason: "pair_in_use", Op: "rotation.UseFor",
+		User: fmt.Sprintf("This is the pair that %s uses already: View shows it, it does not rotate. Nothing was generated there.", keyset),
+		Fix:  "Nothing to do for " + keyset + ". Generate in the account of this rotation and paste that pair.",
+	}
+}
+
+// force leaves step 1 of a rotation whose pair is at hand already, and takes
+// the pair. What is current in the vault is sealed first, for step 7.
+func (e *Engine) force(ctx context.Context, by Actor, id ID, p Pair, why string) error {
+	r, err := e.must(id)
+	if err != nil {
+		return err
+	}
+	by = e.named(by)
+	if err := r.await(ctx, func(cur *Rotation) bool {
+		it := cur.Step(StepPrecheck).Item(CheckPair)
+		return cur.Step(StepPrecheck).State.Settled() || it != nil && it.State != Pending && it.State != Running
+	}); err != nil {
+		return err
+	}
+	return r.update(ctx, func(cur *Rotation, c *change) error {
+		now := e.now()
+		if s := cur.Step(StepPrecheck); !s.State.Settled() {
+			cur.Trigger, cur.Reason = TriggerReset, why
+			cur.leave(c, StepPrecheck, by, now)
+			c.add(cur, StepPrecheck, by, "secret.rotate.forced", map[string]any{"why": why})
+			cur.enter(c, StepGenerate, by, now)
+		}
+		print := e.cfg.Sealer.Print(p)
+		switch {
+		case print == cur.OldPrint:
+			return inUseFault(cur.KeySet)
+		case slices.ContainsFunc(cur.Candidates, func(x Candidate) bool { return x.Print == print }):
+			return nil
+		}
+		return e.take(cur, c, Candidate{N: len(cur.Candidates) + 1, Print: print, Last4: p.Last4(), By: by, At: now}, p)
+	})
+}
