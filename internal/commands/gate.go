@@ -20,15 +20,22 @@ type Act string
 
 // The acts. Whatever is not named in [Gate.Check] is for ops only.
 const (
-	ActStart    Act = "start"
-	ActOpen     Act = "open"
-	ActGoOn     Act = "go_on"
-	ActPaste    Act = "paste"
-	ActRetry    Act = "retry"
-	ActCancel   Act = "cancel"
-	ActTakeOver Act = "take_over"
-	ActStatus   Act = "status"
-	ActUpdated  Act = "updated" // a developer has pulled the new pair
+	ActStart       Act = "start"
+	ActOpen        Act = "open"
+	ActGoOn        Act = "go_on"
+	ActPaste       Act = "paste"
+	ActRetry       Act = "retry"
+	ActRegenerate  Act = "regenerate"   // back to step 2 for another pair
+	ActRedo        Act = "redo"         // store, propagate, verify and prove once more
+	ActAccept      Act = "accept"       // a failed item counts as done
+	ActStoreAnyway Act = "store_anyway" // although the account cannot trade
+	ActStoreLater  Act = "store_later"  // hand the pair out before it is stored
+	ActAdopt       Act = "adopt"        // the new pair's account is the right one
+	ActUseFor      Act = "use_for"      // a pasted pair goes to the key set it belongs to
+	ActCancel      Act = "cancel"
+	ActTakeOver    Act = "take_over"
+	ActStatus      Act = "status"
+	ActUpdated     Act = "updated" // a developer has pulled the new pair
 )
 
 // An Answer to whether a person belongs to a group. Unknown is no answer.
@@ -118,7 +125,8 @@ func decide(by rotation.Actor, s Standing, act Act, about Subject, age time.Dura
 			return nil
 		}
 		return denied("not_ops", "Only ops, on-call and the owners of a key set may see this.")
-	case ActStart, ActOpen, ActGoOn, ActPaste, ActRetry, ActCancel, ActTakeOver:
+	case ActStart, ActOpen, ActGoOn, ActPaste, ActRetry, ActRegenerate, ActRedo, ActAccept, ActStoreAnyway, ActStoreLater,
+		ActAdopt, ActUseFor, ActCancel, ActTakeOver: // ops only
 	}
 	switch s.Ops {
 	case Yes:

@@ -54,9 +54,20 @@ func Cancel(o rotation.Overview) slack.ModalViewRequest {
 	return v
 }
 
+// Cancelling returns the view that stands in for [Cancel] while Alpaca is slow
+// to say whether the current pair still works.
+func Cancelling() slack.ModalViewRequest {
+	p := &page{}
+	p.text("Asking Alpaca whether the current pair still works…")
+	p.small("If it does, the rotation is cancelled. If it is rejected, or Alpaca does not answer, nothing is cancelled. This window says which.")
+	return slack.ModalViewRequest{
+		Type: slack.VTModal, CallbackID: LoadingCallback, Title: plain(CancelSubmit, maxTitle), Close: plain("Close", maxTitle), Blocks: slack.Blocks{BlockSet: p.blocks},
+	}
+}
+
 // ParseCancel reads the submitted view of [Cancel].
 func ParseCancel(state *slack.ViewState) (why string, problems map[string]string) {
-	why = clean(value(state, CancelBlock, textAction).Value)
+	why = written(state, CancelBlock)
 	if why == "" {
 		return "", map[string]string{CancelBlock: "Write why it is cancelled."}
 	}

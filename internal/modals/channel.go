@@ -30,6 +30,7 @@ func Channel(o rotation.Overview) Message {
 		return Message{Text: p.notification(o), Blocks: p.blocks}
 	}
 	p.text(exposure(r))
+	p.text(p.already(o))
 	for _, s := range shownSteps(r) {
 		p.channelStep(o, s)
 	}
@@ -54,7 +55,7 @@ func (p *page) headline(o rotation.Overview) string {
 	cur := r.Current()
 	step := fmt.Sprintf("step %d of %d, %s", cur.Number, len(r.Steps), strings.ToLower(rotation.Text(cur.Name).Title))
 	switch {
-	case needsPerson(r):
+	case needsPerson(o):
 		return "❌ " + name + ": needs a person at " + step
 	case r.Exposure().Running:
 		return "🔴 " + name + ": " + step
@@ -135,7 +136,7 @@ func (p *page) channelStep(o rotation.Overview, s *rotation.Step) {
 	if s.Name == rotation.StepPrecheck && len(s.Items) > 0 {
 		p.text(gateLine(o))
 	}
-	p.trouble(s)
+	p.trouble(o, s)
 	failed, rest := split(s.Items)
 	for i, it := range failed {
 		if p.left == 0 {
@@ -143,7 +144,11 @@ func (p *page) channelStep(o rotation.Overview, s *rotation.Step) {
 			break
 		}
 		p.left--
-		p.text(p.failure(it))
+		section := slack.NewSectionBlock(mrkdwn(p.failure(o, s, it)), nil, nil)
+		if b := button(AcceptAction, askText(AcceptAction).label, bindTo(o, s, it.Name)); b != nil && mayAccept(s, it) {
+			section.Accessory = slack.NewAccessory(b)
+		}
+		p.add(section)
 	}
 	if s.Name == rotation.StepPrecheck {
 		return // the sum says enough; the operator sees each check
@@ -151,25 +156,34 @@ func (p *page) channelStep(o rotation.Overview, s *rotation.Step) {
 	p.text(p.itemLines(o, s, rest, channelLines))
 }
 
-// channelButtons adds the buttons of an open rotation.
+// channelButtons adds the buttons of an open rotation: what everybody may need,
+// what helps with the first step that has a problem, and, where a person is
+// needed, what goes forward from any trouble.
 func (p *page) channelButtons(o rotation.Overview, cur *rotation.Step) {
 	var row []slack.BlockElement
 	if b := button(OpenAction, "Open", bindTo(o, cur, "")); b != nil {
 		row = append(row, b.WithStyle(slack.StylePrimary))
 	}
 	for _, s := range shownSteps(o.Rotation) {
-		more := stepButtons(o, s)
+		more := p.stepButtons(o, s)
 		if s.Name == rotation.StepPrecheck {
 			more = checkAgain(o, s)
 		}
 		if len(more) > 0 {
 			row = append(row, more...)
-			break // those of the first step that failed
+			break
 		}
 	}
+	if cur.Name == rotation.StepGenerate {
+		row = add(row, p.useFor(o, cur))
+	}
+	row = add(row, takeOver(o))
+	if needsPerson(o) {
+		row = append(row, forwardButtons(o, cur)...)
+	}
 	early := cur.Name == rotation.StepPrecheck || cur.Name == rotation.StepGenerate && o.Rotation.OldPrint != ""
-	if b := button(CancelAction, CancelSubmit, bindTo(o, cur, "")); b != nil && early && !o.Rotation.Clicked() {
-		row = append(row, b)
+	if early && !o.Rotation.Clicked() {
+		row = add(row, button(CancelAction, CancelSubmit, bindTo(o, cur, "")))
 	}
 	p.buttons(row...)
 }

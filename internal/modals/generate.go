@@ -31,6 +31,11 @@ func Generate(o rotation.Overview) slack.ModalViewRequest {
 		p.text("⚠️ *Why you are here again:* " + p.esc(s.Note, noteMax))
 	}
 	p.text(p.problem(s.Problem))
+	if s.Note != "" {
+		p.text(p.already(o))
+		p.text("*The bot:* " + goesOn(o, s))
+	}
+	p.text(p.otherOwner(o, s))
 	p.account(o)
 	p.text(numbered(t.Do))
 	p.small(links(t.Links))

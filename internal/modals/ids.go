@@ -3,6 +3,7 @@ package modals
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,7 @@ const (
 	RecordCallback    = "rotation_record_v1"
 	ClosedCallback    = "rotation_closed_v1"
 	CancelCallback    = "rotation_cancel_v1"
+	AskCallback       = "rotation_ask_v1" // why: its metadata says for which act, see [ParseAsk]
 	RefusedCallback   = "rotation_refused_v1"
 )
 
@@ -33,9 +35,21 @@ const (
 	OpenAction       = "rotation_open_v1"        // show the view of the present step
 	RetryAction      = "rotation_retry_v1"       // do the step again, or one item of it
 	CheckAgainAction = "rotation_check_again_v1" // do the failed checks of step 1 again
-	RegenerateAction = "rotation_regenerate_v1"  // back to step 2 for another pair; bound to step 3
+	RegenerateAction = "rotation_regenerate_v1"  // back to step 2 for another pair
+	RedoAction       = "rotation_redo_v1"        // store, propagate, verify and prove once more
+	TakeOverAction   = "rotation_take_over_v1"   // become the operator; bound to the rotation
+	UseForAction     = "rotation_use_for_v1"     // the item is the key set that the pair belongs to
 	CancelAction     = "rotation_ask_cancel_v1"  // show the view that asks why
 	UpdatedAction    = "developer_updated_v1"    // a developer has pulled the new pair
+)
+
+// Action IDs of buttons that show the view of [AskWhy]; the same names the act
+// in its submission.
+const (
+	AcceptAction      = "rotation_accept_v1"       // one failed item counts as done
+	StoreAnywayAction = "rotation_store_anyway_v1" // although the account cannot trade
+	StoreLaterAction  = "rotation_store_later_v1"  // hand the pair out before it is stored
+	AdoptAction       = "rotation_adopt_v1"        // the new pair's account is the right one
 )
 
 // Block IDs of inputs, for the problems that a submission is answered with.
@@ -47,19 +61,23 @@ const (
 	ReasonBlock    = "precheck_reason_v1"
 	TicksBlock     = "precheck_ticks_v1"
 	TestOrderBlock = "precheck_test_order_v1"
-	PassWhyBlock   = "precheck_pass_why_v1"
+	PassWhyBlock   = "precheck_pass_why_v1" //nolint:gosec // a name, not a credential
 	CancelBlock    = "cancel_why_v1"
+	WhyBlock       = "ask_why_v1"
+	Last4Block     = "ask_last4_v1"
 
 	passBlock   = "precheck_pass_v1_" // followed by the number of the group of ten
 	keyIDBlock  = "generate_key_id_v1_"
 	secretBlock = "generate_secret_v1_"
 )
 
-// Labels of the two inputs of the generate view. They are fixed: people and
+// Labels of the inputs of the generate view and of [AskWhy]. They are fixed: people and
 // the scripted operator look for them.
 const (
 	KeyIDLabel  = "Key ID"
 	SecretLabel = "Secret key"
+	WhyLabel    = "Why?"
+	Last4Label  = "Last four characters"
 )
 
 // Texts of the submit buttons.
@@ -115,15 +133,10 @@ func ParseBind(value string) (Bind, error) {
 		return Bind{}, fmt.Errorf("%w: round", errBind)
 	}
 	b := Bind{Rotation: rotation.ID(parts[1]), Step: rotation.StepName(parts[2]), Round: round, Item: parts[4]}
-	if b.Step == "" {
-		return b, nil
+	if b.Step != "" && !slices.Contains(rotation.StepNames(), b.Step) {
+		return Bind{}, fmt.Errorf("%w: step", errBind)
 	}
-	for _, name := range rotation.StepNames() {
-		if b.Step == name {
-			return b, nil
-		}
-	}
-	return Bind{}, fmt.Errorf("%w: step", errBind)
+	return b, nil
 }
 
 // bindTo binds a button to a step as it stands, or to one item of it.

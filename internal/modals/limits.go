@@ -39,7 +39,7 @@ const (
 	maxChoices       = 10 // checkboxes and radio buttons
 	maxOptions       = 100
 
-	// facts of chat.update and views.open, not in the two files
+	// Facts of chat.update and views.open; they are not in the two files.
 	maxMessageText = 4000
 	maxViewBytes   = 250_000
 )
@@ -147,11 +147,11 @@ func (c *checker) text(at string, v any, limit int, needed bool) {
 	c.length(at, m["text"], limit)
 }
 
-// items checks the number of elements of a list and returns them.
-func (c *checker) items(at string, v any, least, most int) []object {
+// items checks that a list has 1 to most elements and returns them.
+func (c *checker) items(at string, v any, most int) []object {
 	all, _ := v.([]any)
-	if len(all) < least || len(all) > most {
-		c.broken(at, "has %d elements, %d to %d", len(all), least, most)
+	if len(all) < 1 || len(all) > most {
+		c.broken(at, "has %d elements, 1 to %d", len(all), most)
 	}
 	found := make([]object, 0, len(all))
 	for _, e := range all {

@@ -6,7 +6,7 @@ import (
 
 // blocks checks the list of blocks of a view or message.
 func (c *checker) blocks(v any, most int) {
-	for i, b := range c.items("blocks", v, 1, most) {
+	for i, b := range c.items("blocks", v, most) {
 		at := fmt.Sprintf("blocks/%d", i)
 		c.length(at+"/block_id", b["block_id"], maxID)
 		if id, _ := b["block_id"].(string); id != "" {
@@ -31,7 +31,7 @@ func (c *checker) block(at string, b object) {
 	case "section":
 		c.section(at, b)
 	case "context":
-		for i, e := range c.items(at+"/elements", b["elements"], 1, maxContext) {
+		for i, e := range c.items(at+"/elements", b["elements"], maxContext) {
 			c.text(fmt.Sprintf("%s/elements/%d", at, i), e, maxText, true)
 		}
 	case "divider":
@@ -42,7 +42,7 @@ func (c *checker) block(at string, b object) {
 		c.text(at+"/text", b["text"], maxAlert, true)
 	case "actions":
 		seen := map[any]bool{}
-		for i, e := range c.items(at+"/elements", b["elements"], 1, maxActions) {
+		for i, e := range c.items(at+"/elements", b["elements"], maxActions) {
 			if seen[e["action_id"]] {
 				c.broken(fmt.Sprintf("%s/elements/%d/action_id", at, i), "is there twice")
 			}
@@ -62,7 +62,7 @@ func (c *checker) section(at string, b object) {
 	}
 	c.text(at+"/text", b["text"], maxText, false)
 	if b["fields"] != nil {
-		for i, f := range c.items(at+"/fields", b["fields"], 1, maxFields) {
+		for i, f := range c.items(at+"/fields", b["fields"], maxFields) {
 			c.text(fmt.Sprintf("%s/fields/%d", at, i), f, maxFieldText, true)
 		}
 	}
@@ -126,7 +126,7 @@ func (c *checker) element(at string, e object) {
 // them: Slack compares all of an option, not only its value.
 func (c *checker) options(at string, e object, most int, initial ...any) {
 	values := map[any]string{}
-	for i, o := range c.items(at+"/options", e["options"], 1, most) {
+	for i, o := range c.items(at+"/options", e["options"], most) {
 		here := fmt.Sprintf("%s/options/%d", at, i)
 		limit := c.text
 		if e["type"] == "static_select" {

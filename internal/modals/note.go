@@ -11,9 +11,15 @@ import (
 )
 
 // Note returns the message to one person about a rotation: for a developer how
-// to pull the new pair, and a button that says it is done (R46). It never
-// carries a value (R47).
+// to pull the new pair, and a button that says it is done (R46); for others
+// that it waits. It never carries a value (R47).
 func Note(n rotation.Note) Message {
+	switch n.Kind {
+	case rotation.NoteWaiting:
+		return noteWaiting(n)
+	case rotation.NoteIdle:
+		return noteIdle(n)
+	}
 	p := notePage(n)
 	b := Bind{Rotation: n.Rotation, Step: rotation.StepPropagate, Item: n.Consumer}
 	if e := button(UpdatedAction, "Updated", b); e != nil {

@@ -29,8 +29,9 @@ func Precheck(o rotation.Overview) slack.ModalViewRequest {
 	}
 	p.text(bullets("⚠️", t.Warn))
 	p.text(escape(t.Lead, maxText))
-	p.trouble(s)
+	p.trouble(o, s)
 	p.text("*" + gateLine(o) + "*")
+	p.text(p.already(o))
 	p.items(o, s)
 	p.snapshot(o)
 	p.text(marketLine(o))
@@ -248,19 +249,30 @@ func orderInput() *slack.InputBlock {
 	return slack.NewInputBlock(TestOrderBlock, plain("Test order", maxLabel), nil, in)
 }
 
+// passOption offers to let one failed item pass. To go on without the current
+// pair, or without a snapshot, has consequences that are said (3.1 of the design).
+func passOption(it rotation.Item) *slack.OptionBlockObject {
+	switch it.Name {
+	case rotation.CheckPair:
+		return slack.NewOptionBlockObject(it.Name, plain("Go on without the current pair", maxOptionText),
+			plain("If none could be read, step 7 has no old pair to prove dead.", maxOptionText))
+	case rotation.CheckAccount:
+		return slack.NewOptionBlockObject(it.Name, plain("Go on without a snapshot of the account", maxOptionText),
+			plain("If no account is known, you must adopt the new one by its number.", maxOptionText))
+	}
+	return slack.NewOptionBlockObject(it.Name, plain(human(it), maxOptionText), nil)
+}
+
 // passInputs offers to let failed items pass, ten to a group. A name that is
 // longer than an option's value may be cannot be let pass.
 func (p *page) passInputs(s *rotation.Step) {
 	failed, _ := split(s.Items)
 	var options []*slack.OptionBlockObject
 	for _, it := range failed {
-		// Without a working pair and a snapshot there is nothing to compare the
-		// new pair with: these two are never let pass.
-		never := it.Name == rotation.CheckPair || it.Name == rotation.CheckAccount
-		if never || len([]rune(it.Name)) > maxOptionValue || it.Name == "" || len(options) == maxOptions {
+		if len([]rune(it.Name)) > maxOptionValue || it.Name == "" || len(options) == maxOptions {
 			continue
 		}
-		options = append(options, slack.NewOptionBlockObject(it.Name, plain(human(it), maxOptionText), nil))
+		options = append(options, passOption(it))
 	}
 	if len(options) == 0 {
 		return

@@ -19,11 +19,11 @@ func ParsePrecheck(state *slack.ViewState) (in rotation.GoOn, problems map[strin
 	if !slices.Contains(rotation.Triggers(), in.Trigger) {
 		problems[TriggerBlock] = "Choose why this rotation runs."
 	}
-	in.Reason = clean(value(state, ReasonBlock, textAction).Value)
+	in.Reason = written(state, ReasonBlock)
 	if in.Reason == "" && in.Trigger != rotation.TriggerScheduled && problems[TriggerBlock] == "" {
 		problems[ReasonBlock] = "Write a short reason: this rotation is not a scheduled one."
 	}
-	in.Ticks = chosen(value(state, TicksBlock, choiceAction))
+	in.Ticks = ticked(chosen(value(state, TicksBlock, choiceAction)))
 	for _, q := range rotation.Prerequisites() {
 		if !slices.Contains(in.Ticks, q.Name) {
 			problems[TicksBlock] = "Confirm every line. Missing: " + q.Text + "."
@@ -43,6 +43,13 @@ func ParsePrecheck(state *slack.ViewState) (in rotation.GoOn, problems map[strin
 	return in, problems
 }
 
+// ticked returns those names that are prerequisites: they are put into the record.
+func ticked(names []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !slices.ContainsFunc(rotation.Prerequisites(), func(q rotation.Prerequisite) bool { return q.Name == name })
+	})
+}
+
 // parsePass reads which failed items may pass, and why.
 func parsePass(state *slack.ViewState, in *rotation.GoOn, problems map[string]string) {
 	var groups []string
@@ -55,7 +62,7 @@ func parsePass(state *slack.ViewState, in *rotation.GoOn, problems map[string]st
 	for _, id := range groups {
 		in.Pass = append(in.Pass, chosen(value(state, id, choiceAction))...)
 	}
-	in.PassWhy = clean(value(state, PassWhyBlock, textAction).Value)
+	in.PassWhy = written(state, PassWhyBlock)
 	if len(in.Pass) > 0 && in.PassWhy == "" {
 		problems[PassWhyBlock] = "Write why these may pass although they failed."
 	}
@@ -81,6 +88,11 @@ func PrecheckProblems(state *slack.ViewState, fields map[string]string) map[stri
 // value returns one input as it was submitted; the zero value if it is not there.
 func value(state *slack.ViewState, block, action string) slack.BlockAction {
 	return values(state)[block][action]
+}
+
+// written returns the text of an input as one line, no longer than the input allows.
+func written(state *slack.ViewState, block string) string {
+	return cut(clean(value(state, block, textAction).Value), reasonMax)
 }
 
 func chosen(a slack.BlockAction) []string {

@@ -38,6 +38,9 @@ func Closed(o rotation.Overview) slack.ModalViewRequest {
 	if len(o.Rotation.Steps) > 0 {
 		p.small(strip(o.Rotation, ""))
 	}
+	if o.Rotation.Outcome == rotation.Completed {
+		p.fields(validated(candidate(o.Rotation))) // step 3 is over too soon to be read
+	}
 	p.ending(o)
 	return view(o, ClosedCallback, p)
 }

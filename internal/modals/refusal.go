@@ -2,6 +2,7 @@ package modals
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,49 @@ func AlreadyDone(by rotation.Actor, at time.Time) Refusal {
 		text = "Already done by " + p.person(by.ID) + " at " + clock(at) + "."
 	}
 	return Refusal{Text: text, Fix: "Press Open on the newest message of the rotation."}
+}
+
+// Late answers a press that came too late (R88): who did it already and when,
+// if the record says so, else where the rotation stands.
+func Late(o rotation.Overview, action string, b Bind) Refusal {
+	if by, at := doneBy(o.Rotation, action, b); !at.IsZero() {
+		return AlreadyDone(by, at)
+	}
+	text := "That was done already, or the rotation has moved on."
+	switch r := o.Rotation; {
+	case r.Outcome == rotation.Completed:
+		text += " It was completed at " + moment(r.Closed) + "."
+	case r.Outcome == rotation.Cancelled:
+		text += " It was cancelled at " + moment(r.Closed) + "."
+	case len(r.Steps) > 0:
+		text += fmt.Sprintf(" It is at step %d of %d, %s.", r.Current().Number, len(r.Steps), strings.ToLower(rotation.Text(r.Current().Name).Title))
+	}
+	return Refusal{Text: text, Fix: "Nothing to do. Press Open to see where it stands."}
+}
+
+// doneBy finds out from the deviations who did what a late press asks for.
+// What is not against the procedure leaves none.
+func doneBy(r rotation.Rotation, action string, b Bind) (by rotation.Actor, at time.Time) {
+	began := map[string]string{
+		AcceptAction:      b.Item + " was accepted",
+		StoreAnywayAction: "stored although the account is blocked",
+		StoreLaterAction:  "propagated before it was stored",
+		AdoptAction:       "adopted account ",
+	}[action]
+	if began == "" {
+		return by, at
+	}
+	for _, d := range slices.Backward(r.Deviations) {
+		if strings.HasPrefix(d.What, began) {
+			return d.By, d.At
+		}
+	}
+	return by, at
+}
+
+// AlreadyOperator answers somebody who takes over what is theirs.
+func AlreadyOperator() Refusal {
+	return Refusal{Text: "You are the operator of this rotation already.", Fix: "Press Open to see where it stands."}
 }
 
 // WrongChannel refuses a command outside the ops channel.

@@ -88,32 +88,16 @@ func exposedFor(d, atMost time.Duration) string {
 func (p *page) body(o rotation.Overview, s *rotation.Step) {
 	t := rotation.Text(s.Name)
 	p.text(escape(t.Lead, maxText))
-	p.trouble(s)
+	p.trouble(o, s)
+	p.text(p.already(o))
 	p.items(o, s)
 	p.fields(s.Facts[:min(len(s.Facts), maxFields)])
 	p.beside(o, s)
 	p.small(p.waiting(o, s))
 	p.small("You can close this window: the bot goes on, and the channel message leads back here.")
-	p.buttons(stepButtons(o, s)...)
+	p.buttons(p.stepButtons(o, s)...)
+	p.buttons(forwardButtons(o, s)...)
 	p.footer(t)
-}
-
-// stepButtons returns the buttons of a step after the click that failed.
-func stepButtons(o rotation.Overview, s *rotation.Step) []slack.BlockElement {
-	failed, _ := split(s.Items)
-	if s.State != rotation.Failed && len(failed) == 0 {
-		return nil
-	}
-	var row []slack.BlockElement
-	if b := button(RetryAction, "Retry", bindTo(o, s, "")); b != nil {
-		row = append(row, b)
-	}
-	if s.Name == rotation.StepValidate && s.State == rotation.Failed { // R39, R66
-		if b := button(RegenerateAction, "Paste another pair", bindTo(o, s, "")); b != nil {
-			row = append(row, b)
-		}
-	}
-	return row
 }
 
 // footer shows the texts of a step that are the same at every time.
@@ -123,26 +107,6 @@ func (p *page) footer(t rotation.StepText) {
 	p.text(bullets("⚠️", t.Warn))
 	p.small(bullets("•", t.Gotchas))
 	p.small(links(t.Links))
-}
-
-// trouble shows why a step failed, or why it was entered again.
-func (p *page) trouble(s *rotation.Step) {
-	if s.Note != "" {
-		p.text("*Note:* " + p.esc(s.Note, noteMax))
-	}
-	p.text(p.problem(s.Problem))
-}
-
-// problem says what happened and what to do; "" for none.
-func (p *page) problem(pr rotation.Problem) string {
-	var lines []string
-	if pr.Text != "" {
-		lines = append(lines, "*What happened:* "+p.esc(pr.Text, problemMax))
-	}
-	if pr.Fix != "" {
-		lines = append(lines, "*What to do:* "+p.esc(pr.Fix, problemMax))
-	}
-	return strings.Join(lines, "\n")
 }
 
 // items shows the items of a step: what failed one by one with what to do, the
@@ -165,35 +129,6 @@ func (p *page) itemLines(o rotation.Overview, s *rotation.Step, items []rotation
 		size += len([]rune(lines[i]))
 	}
 	return fit(lines, limit)
-}
-
-// failed shows failed items with a button each.
-func (p *page) failed(o rotation.Overview, s *rotation.Step, failed []rotation.Item) {
-	for i, it := range failed {
-		if p.left == 0 {
-			p.text(fmt.Sprintf("❌ … and %d more failed", len(failed)-i))
-			return
-		}
-		p.left--
-		section := slack.NewSectionBlock(mrkdwn(p.failure(it)), nil, nil)
-		action, label := RetryAction, "Retry"
-		if s.Name == rotation.StepPrecheck {
-			action, label = CheckAgainAction, "Check again"
-		}
-		if b := button(action, label, bindTo(o, s, it.Name)); b != nil {
-			section.Accessory = slack.NewAccessory(b)
-		}
-		p.add(section)
-	}
-}
-
-// failure shows one failed item: what happened and what to do.
-func (p *page) failure(it rotation.Item) string {
-	text := mark(rotation.Failed) + " *" + p.esc(human(it), nameMax) + "*" + p.detail(it)
-	if pr := p.problem(it.Problem); pr != "" {
-		text += "\n" + pr
-	}
-	return text
 }
 
 // split parts the items that failed and were not let pass from the others.
@@ -230,20 +165,28 @@ func (p *page) item(o rotation.Overview, s *rotation.Step, it rotation.Item) str
 	if it.State == rotation.Done && it.Level == rotation.Unproven {
 		sign = "❔"
 	}
-	line := sign + " *" + p.esc(human(it), nameMax) + "*" + p.detail(it)
-	if it.State == rotation.Done && it.Level == rotation.Unproven {
-		line += " · " + provenOn(o.Past, it)
+	var line strings.Builder
+	line.WriteString(sign + " *" + p.esc(human(it), nameMax) + "*")
+	accepted := it.State == rotation.Skipped && it.PassWhy != ""
+	if !accepted { // its detail says the same
+		line.WriteString(p.detail(it))
 	}
-	if it.PassWhy != "" {
-		line += " · let pass by " + p.person(it.PassBy) + ": " + p.esc(it.PassWhy, detailMax)
+	if it.State == rotation.Done && it.Level == rotation.Unproven {
+		line.WriteString(" · " + provenOn(o.Past, it))
+	}
+	switch {
+	case accepted:
+		line.WriteString(" — not proven, accepted by " + p.person(it.PassBy) + ": " + p.esc(it.PassWhy, detailMax))
+	case it.PassWhy != "":
+		line.WriteString(" · let pass by " + p.person(it.PassBy) + ": " + p.esc(it.PassWhy, detailMax))
 	}
 	// R38: of the account, step 3 shows status, number and buying power only.
 	if s.Name != rotation.StepValidate {
 		for _, f := range it.Facts[:min(4, len(it.Facts))] {
-			line += " · " + p.esc(f.Label, 40) + " " + p.esc(f.Value, 80)
+			line.WriteString(" · " + p.esc(f.Label, 40) + " " + p.esc(f.Value, 80))
 		}
 	}
-	return line
+	return line.String()
 }
 
 // detail shows what an item says, how often it was tried, and since when.
@@ -276,44 +219,6 @@ func provenAt(past rotation.Record, it rotation.Item) time.Time {
 		return past.Completed
 	}
 	return past.Receipts[it.Name].At
-}
-
-// waiting says who or what the rotation waits for, seen from its present step;
-// "" for nothing. A consumer that failed waits for the operator while the bot
-// goes on with the others.
-func (p *page) waiting(o rotation.Overview, s *rotation.Step) string {
-	switch {
-	case s.State.Settled() || s.WaitsFor == "":
-		return ""
-	case waitsForBot(s) && needsPerson(o.Rotation):
-		return "Waiting for " + p.person(o.Rotation.Operator.ID) + ": something failed. The bot goes on with the rest."
-	case waitsForBot(s):
-		return "The bot is working. Nobody has to do anything."
-	}
-	return "Waiting for " + p.person(s.WaitsFor) + "."
-}
-
-func waitsForBot(s *rotation.Step) bool {
-	return s.WaitsFor == "bot" || s.WaitsFor == rotation.BotActor
-}
-
-// needsPerson reports whether something failed that nobody let pass, or a step
-// that the bot does by itself waits for somebody.
-func needsPerson(r rotation.Rotation) bool {
-	for i := range r.Steps {
-		s := &r.Steps[i]
-		if s.State.Settled() {
-			continue
-		}
-		asks := s.Name == rotation.StepPrecheck || s.Name == rotation.StepGenerate // they wait for a person anyway
-		if s.State == rotation.Failed || s.State == rotation.Running && s.WaitsFor != "" && !waitsForBot(s) && !asks {
-			return true
-		}
-		if failed, _ := split(s.Items); len(failed) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // beside shows what failed in the steps that run beside s.

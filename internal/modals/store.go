@@ -15,6 +15,9 @@ func Store(o rotation.Overview) slack.ModalViewRequest {
 		{Label: "Secrets", Value: secretNames(o.Names)}, // R40, R41
 		{Label: "Place", Value: o.Place},
 	})
+	if o.Rotation.StoreLater && !s.State.Settled() {
+		p.alert(slack.AlertLevelWarning, "The consumers get the pair before it is stored, as somebody chose. The rotation cannot close before Infisical holds it.")
+	}
 	p.body(o, s)
 	return view(o, StoreCallback, p)
 }

@@ -15,17 +15,23 @@ func Validate(o rotation.Overview) slack.ModalViewRequest {
 	p, s := stepPage(o, rotation.StepValidate)
 	c := candidate(o.Rotation)
 	p.text(sealed(c))
-	p.fields([]rotation.Fact{
-		{Label: "Status", Value: c.Account.Status},
-		{Label: "Account number", Value: c.Account.Number},
-		{Label: "Buying power", Value: c.Account.BuyingPower},
-	})
+	p.fields(validated(c))
 	shown := *s
 	shown.Facts = slices.DeleteFunc(slices.Clone(s.Facts), func(f rotation.Fact) bool {
 		return f.Name != "new_pair" && f.Name != "old_pair" // R38: nothing else of the account
 	})
 	p.body(o, &shown)
 	return view(o, ValidateCallback, p)
+}
+
+// validated is what is shown of the account that a new pair works for: status,
+// number and buying power, and nothing else (R38).
+func validated(c rotation.Candidate) []rotation.Fact {
+	return []rotation.Fact{
+		{Label: "Status", Value: c.Account.Status},
+		{Label: "Account number", Value: c.Account.Number},
+		{Label: "Buying power", Value: c.Account.BuyingPower},
+	}
 }
 
 // Sealed returns the small view that answers the submission of a pair. It is
