@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -26,10 +26,11 @@ const (
 	callLimit = 5 * time.Second
 	openLimit = 2 * time.Second // views.open: a trigger lives 3 s
 	ackLimit  = 2 * time.Second // our own budget; Slack's is 3 s
+	httpLimit = 10 * time.Second
 )
 
-// A Config is what a [Bot] works with. All fields but Transport, Ready, Owners,
-// Developers and OnCall are needed.
+// A Config is what a [Bot] works with. All fields but Transport, Ready, Alarm,
+// Times, Owners, Developers and OnCall are needed.
 type Config struct {
 	BotToken  secret.Text // xoxb-
 	AppToken  secret.Text // xapp-
@@ -46,45 +47,63 @@ type Config struct {
 	Store  rotation.Store
 	Now    func() time.Time
 	Log    *slog.Logger
-	Ready  func() // called when a socket is up; may be nil
+	Ready  func()      // called when a socket is up; may be nil
+	Alarm  func(error) // called once when Slack refuses the bot until a person mends it; must not block; may be nil
+	Times  Times       // zero: as the design says
 }
 
 // A Bot is the Slack side of Keyturn. Its methods may be called from any
 // goroutine.
 type Bot struct {
-	cfg    Config
-	api    *slack.Client
-	roster *Roster
-	gate   *commands.Gate
-	views  *views
-	seen   *seen
-	up     atomic.Bool
+	cfg       Config
+	times     Times
+	transport http.RoundTripper
+	api       *slack.Client
+	alarm     *alarm
+	roster    *Roster
+	gate      *commands.Gate
+	views     *views
+	seen      *seen
+	lines     *lines
+	workers   chan struct{}  // one for each envelope that is handled
+	handlers  sync.WaitGroup // the same
 }
 
 // New returns a bot that does nothing until Run is called.
 func New(cfg Config) *Bot {
-	transport := cfg.Transport
-	if transport == nil {
-		transport = http.DefaultTransport
-	}
 	b := &Bot{
-		cfg: cfg,
-		api: slack.New(cfg.BotToken.Reveal(),
-			slack.OptionAppLevelToken(cfg.AppToken.Reveal()),
-			slack.OptionAPIURL(cfg.APIURL),
-			slack.OptionHTTPClient(&http.Client{Transport: &paced{next: transport, limit: openPace()}, Timeout: 10 * time.Second}),
-			slack.OptionLog(silent())),
-		seen: newSeen(cfg.Now),
+		cfg: cfg, times: cfg.Times.withDefaults(), transport: cfg.Transport,
+		alarm:   newAlarm(cfg.Log, cfg.Alarm),
+		seen:    newSeen(cfg.Store, cfg.Now, cfg.Log),
+		workers: make(chan struct{}, workersMax),
 	}
-	b.roster = newRoster(b.api, cfg)
+	if b.transport == nil {
+		b.transport = http.DefaultTransport
+	}
+	b.api = b.newAPI(b.transport)
+	b.roster = newRoster(b)
 	b.gate = &commands.Gate{Roster: b.roster, Ledger: cfg.Engine, Now: cfg.Now}
 	b.views = newViews(b)
+	b.lines = newLines(b)
 	return b
 }
 
-// Run connects and serves until ctx ends. Trouble with Slack never ends it:
-// what can be tried again is, and everything else of Keyturn goes on.
+// newAPI returns a client of Slack's Web API that goes through t.
+func (b *Bot) newAPI(t http.RoundTripper) *slack.Client {
+	return slack.New(b.cfg.BotToken.Reveal(),
+		slack.OptionAppLevelToken(b.cfg.AppToken.Reveal()),
+		slack.OptionAPIURL(b.cfg.APIURL),
+		slack.OptionHTTPClient(&http.Client{Transport: t, Timeout: httpLimit}),
+		slack.OptionLog(silent()))
+}
+
+// Run connects and serves until ctx ends. Trouble with Slack never ends it, and
+// it needs no Slack to begin: what can be tried again is, and everything else
+// of Keyturn goes on. Answers under way when ctx ends have 2 s.
 func (b *Bot) Run(ctx context.Context) error {
+	if err := b.seen.load(ctx); err != nil {
+		b.cfg.Log.WarnContext(ctx, "envelopes of earlier runs not known", slog.Any("error", err))
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.roster.run(ctx) })
 	g.Go(func() error { return b.views.run(ctx) })
@@ -95,8 +114,12 @@ func (b *Bot) Run(ctx context.Context) error {
 	return nil
 }
 
-// Connected reports whether a socket is up.
-func (b *Bot) Connected() bool { return b.up.Load() }
+// Connected reports whether a socket is up and Slack accepts the bot's token:
+// without it nothing that people ask for could be done.
+func (b *Bot) Connected() bool {
+	refused, _ := b.alarm.rings(partPeople)
+	return !refused && b.lines.any()
+}
 
 // Changed says that a rotation changed; open views of it are drawn again soon.
 // It does not block.

@@ -24,6 +24,9 @@ func slackFault(op string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if own, ok := errors.AsType[*fault.Error](err); ok {
+		return own
+	}
 	f := &fault.Error{Kind: fault.Internal, Reason: slackCode(err), Op: op, Err: errors.New("slack call failed")}
 	if limited, ok := errors.AsType[*slack.RateLimitedError](err); ok {
 		f.Kind, f.Reason, f.RetryAfter = fault.Transient, "rate_limited", limited.RetryAfter
@@ -33,9 +36,12 @@ func slackFault(op string, err error) error {
 	switch f.Reason {
 	case "":
 		return transportFault(f, err)
-	case "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope", "not_allowed_token_type", "no_permission":
+	case "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope", "not_allowed_token_type", "no_permission", "user_removed_from_team":
 		f.Kind, f.User = fault.Denied, "Slack does not accept the bot's token or one of its scopes is missing."
 		f.Fix = "Reinstall the app from manifest.yml and set both tokens again."
+	case "link_disabled", "team_disabled", "access_denied":
+		f.Kind, f.User = fault.Denied, "Slack does not let the bot connect: Socket Mode, the app or the workspace is switched off."
+		f.Fix = "Switch Socket Mode on in the app's settings, or ask a Slack admin."
 	case "not_in_channel", "is_archived", "restricted_action":
 		f.Kind, f.User, f.Fix = fault.Denied, "The bot may not post there.", "Invite the bot to the ops channel."
 	case "channel_not_found", "message_not_found", "cant_update_message", "edit_window_closed", "user_not_found", "not_found", "users_not_found":

@@ -89,6 +89,8 @@ func (b *Bot) submission(ctx context.Context, call slack.InteractionCallback, an
 		b.paste(ctx, call, who, id, answer)
 	case modals.CancelCallback:
 		b.cancel(ctx, call, who, id, answer)
+	case modals.AskCallback:
+		b.answered(ctx, call, who, answer)
 	default:
 		answer(nil)
 	}
@@ -185,25 +187,6 @@ func (b *Bot) sealed(ctx context.Context, view, user string, id rotation.ID, ans
 	b.views.show(ctx, id, view, user)
 }
 
-// cancel ends a rotation before the click.
-func (b *Bot) cancel(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID, answer func(any)) {
-	why, problems := modals.ParseCancel(call.View.State)
-	if len(problems) == 0 {
-		err := b.check(ctx, who, commands.ActCancel, id)
-		if err == nil {
-			err = b.cfg.Engine.Cancel(ctx, who, id, why)
-		}
-		if err != nil {
-			problems = map[string]string{modals.CancelBlock: fault.UserText(err) + " " + fault.FixText(err)}
-		}
-	}
-	if len(problems) > 0 {
-		answer(slack.NewErrorsViewSubmissionResponse(problems))
-		return
-	}
-	answer(slack.NewClearViewSubmissionResponse())
-}
-
 // follow answers with the view of the present step and keeps it up to date.
 func (b *Bot) follow(ctx context.Context, view, user string, id rotation.ID, answer func(any)) {
 	o, err := b.cfg.Engine.Look(ctx, id)
@@ -211,107 +194,15 @@ func (b *Bot) follow(ctx context.Context, view, user string, id rotation.ID, ans
 		answer(replace(refusal(err).View()))
 		return
 	}
-	next := modals.Step(forViewer(o, user))
+	next := modals.StepFor(forViewer(o, user), user)
 	if fits(replace(next)) && modals.Check(next) == nil {
 		answer(replace(next))
 		b.views.shown(ctx, id, view, user, o, next)
+		b.visited(ctx, user, o, "")
 		return
 	}
 	answer(replace(modals.Loading(o.Rotation.KeySet)))
 	b.views.show(ctx, id, view, user)
-}
-
-// actions does what the pressed buttons say. They were acknowledged already.
-func (b *Bot) actions(ctx context.Context, call slack.InteractionCallback) {
-	for _, a := range call.ActionCallback.BlockActions {
-		bind, err := modals.ParseBind(a.Value)
-		if err != nil {
-			continue // a link button, or an input that reports what it holds
-		}
-		b.act(ctx, call, a.ActionID, bind)
-	}
-}
-
-func (b *Bot) act(ctx context.Context, call slack.InteractionCallback, action string, bind modals.Bind) {
-	who := rotation.Actor{ID: call.User.ID}
-	var err error
-	switch action {
-	case modals.OpenAction:
-		err = b.reopen(ctx, call, who, bind.Rotation)
-	case modals.RetryAction, modals.CheckAgainAction:
-		if err = b.check(ctx, who, commands.ActRetry, bind.Rotation); err == nil {
-			err = b.cfg.Engine.Retry(ctx, who, bind.Rotation, bind.Step, bind.Round, bind.Item)
-		}
-	case modals.RegenerateAction:
-		if err = b.check(ctx, who, commands.ActRetry, bind.Rotation); err == nil {
-			err = b.cfg.Engine.Regenerate(ctx, who, bind.Rotation, bind.Step, bind.Round)
-		}
-	case modals.CancelAction:
-		err = b.askCancel(ctx, call, who, bind.Rotation)
-	case modals.UpdatedAction:
-		err = b.updated(ctx, call, who, bind)
-	}
-	if err != nil {
-		b.complain(ctx, who.ID, "", err)
-	}
-}
-
-// reopen shows the present step to whoever pressed Open.
-func (b *Bot) reopen(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID) error {
-	if err := b.check(ctx, who, commands.ActOpen, id); err != nil {
-		return err
-	}
-	o, err := b.cfg.Engine.Look(ctx, id)
-	if err != nil {
-		return err
-	}
-	view, err := b.openView(ctx, call.TriggerID, modals.Loading(o.Rotation.KeySet))
-	if err != nil {
-		return err
-	}
-	b.views.show(ctx, id, view, who.ID)
-	return nil
-}
-
-// askCancel opens the view that asks why, above the modal or from a message.
-func (b *Bot) askCancel(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID) error {
-	if err := b.check(ctx, who, commands.ActCancel, id); err != nil {
-		return err
-	}
-	o, err := b.cfg.Engine.Look(ctx, id)
-	if err != nil {
-		return err
-	}
-	view := modals.Cancel(o)
-	if call.View.ID == "" {
-		_, err = b.openView(ctx, call.TriggerID, view)
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, openLimit)
-	defer cancel()
-	_, err = b.api.PushViewContext(ctx, call.TriggerID, view)
-	return slackFault("slackbot.push", err)
-}
-
-// updated notes that a developer has pulled the new pair.
-func (b *Bot) updated(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, bind modals.Bind) error {
-	o, err := b.cfg.Engine.Look(ctx, bind.Rotation)
-	if err != nil {
-		return err
-	}
-	about := commands.Subject{Rotation: bind.Rotation, KeySet: o.Rotation.KeySet}
-	if slices.Contains(b.cfg.Developers[o.Rotation.KeySet+"/"+bind.Item], who.ID) {
-		about.Named = who.ID
-	}
-	if err := b.gate.Check(ctx, who, commands.ActUpdated, about); err != nil {
-		return err
-	}
-	at, err := b.cfg.Engine.Updated(ctx, who, bind.Rotation, bind.Item)
-	if err != nil {
-		return err
-	}
-	note := rotation.Note{Kind: rotation.NoteUpdate, Rotation: bind.Rotation, KeySet: o.Rotation.KeySet, Consumer: bind.Item}
-	return b.edit(ctx, rotation.Posted{Channel: call.Channel.ID, TS: call.Message.Timestamp}, modals.NoteUpdated(note, at))
 }
 
 // check passes the gate for an act on a rotation.

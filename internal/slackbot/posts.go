@@ -114,9 +114,29 @@ func (b *Bot) complain(ctx context.Context, user, view string, err error) {
 		b.warn(ctx, "views.update", slackFault("slackbot.complain", updateErr))
 		return
 	}
+	b.whisper(ctx, user, why)
+}
+
+// tell answers somebody who pressed a button: on top of the modal in which they
+// pressed it, else in the ops channel, seen by them alone.
+func (b *Bot) tell(ctx context.Context, call slack.InteractionCallback, why modals.Refusal) {
+	if call.View.ID != "" {
+		_, err := b.side(ctx, call, why.View())
+		if err == nil {
+			return
+		}
+		b.warn(ctx, "views.push", err) // the trigger is used up, say
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	b.whisper(ctx, call.User.ID, why)
+}
+
+// whisper posts in the ops channel, seen by one person alone.
+func (b *Bot) whisper(ctx context.Context, user string, why modals.Refusal) {
 	m := why.Message()
-	_, postErr := b.api.PostEphemeralContext(ctx, b.cfg.Channel, user, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...))
-	b.warn(ctx, "chat.postEphemeral", slackFault("slackbot.complain", postErr))
+	_, err := b.api.PostEphemeralContext(ctx, b.cfg.Channel, user, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...))
+	b.warn(ctx, "chat.postEphemeral", slackFault("slackbot.whisper", err))
 }
 
 // openView opens a modal and returns its ID. It is the first call after a

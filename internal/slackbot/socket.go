@@ -4,122 +4,96 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"slices"
 	"sync"
-	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
 	"github.com/slack-go/slack/socketmode"
 
 	"github.com/raxx-app/keyturn/internal/fault"
+	"github.com/raxx-app/keyturn/internal/modals"
 )
 
 const (
-	socketReadMax = 2 << 20          // bytes of one frame
-	fatalAgain    = 5 * time.Minute  // after an error that only a person can mend
-	workersMax    = 64               // envelopes handled at the same time
-	pingEvery     = 30 * time.Second // Slack's own; a socket without pings is dead
-	ackMax        = 20_000           // bytes; Slack loses an answer of 20,480 or more
+	workersMax = 64     // envelopes handled at the same time, over all sockets
+	ackMax     = 20_000 // bytes; Slack loses an answer of 20,480 or more
 )
 
-// serve keeps one socket connected until ctx ends. It connects once it is known
-// who belongs to ops, or after a moment: before that nobody could be let in.
+// serve keeps the sockets connected until ctx ends. It connects once it is
+// known who belongs to ops, or after a moment: before that nobody could be let
+// in.
+//
+// When ctx ends nothing new is taken in, and what is under way has 2 s to be
+// answered. What is unfinished then is resumed from the state: every act is
+// either committed or not begun.
 func (b *Bot) serve(ctx context.Context) error {
-	known, cancel := context.WithTimeout(ctx, rosterFirst)
+	known, cancel := context.WithTimeout(ctx, b.times.First)
 	select {
 	case <-b.roster.ready:
 	case <-known.Done():
 	}
 	cancel()
-	for ctx.Err() == nil {
-		client := socketmode.New(b.api, socketmode.OptionReadLimit(socketReadMax), socketmode.OptionPingInterval(pingEvery), socketmode.OptionLog(silent()))
-		var wg sync.WaitGroup
-		inner, cancel := context.WithCancel(ctx)
-		wg.Go(func() { b.drain(inner, client) })
-		err := client.RunContext(ctx)
-		b.up.Store(false)
-		cancel()
-		wg.Wait()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		b.cfg.Log.ErrorContext(ctx, "slack refuses the bot", slog.Any("error", slackFault("slackbot.serve", err)), slog.Duration("again_in", fatalAgain))
-		t := time.NewTimer(fatalAgain)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-		}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer b.handlers.Wait()
+	defer stop()
+	defer b.lines.pace.stop()
+	var sockets sync.WaitGroup
+	for n := range lineCount {
+		sockets.Go(func() { b.lines.keep(ctx, work, n) })
 	}
+	sockets.Wait()
 	return ctx.Err()
 }
 
-// drain takes every event off the socket at once: the library stops answering
-// pings when nobody does. Each envelope is handled in a goroutine of its own;
-// when too many are under way the rest is dropped unanswered, and Slack tells
-// the person to try again.
-func (b *Bot) drain(ctx context.Context, client *socketmode.Client) {
-	workers := make(chan struct{}, workersMax)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case evt := <-client.Events:
-			b.lifecycle(ctx, evt)
-			if evt.Request == nil || evt.Request.EnvelopeID == "" {
-				continue // nothing to answer: a hello comes as a request too
-			}
-			select {
-			case workers <- struct{}{}:
-			default:
-				b.cfg.Log.WarnContext(ctx, "envelope dropped, too many at once")
-				continue
-			}
-			wg.Go(func() {
-				defer func() { <-workers }()
-				b.envelope(ctx, client, evt)
-			})
-		}
-	}
-}
-
-// lifecycle notes what happens to the socket itself. An event's data is never
-// logged: it can be a raw frame with a typed secret in it.
-func (b *Bot) lifecycle(ctx context.Context, evt socketmode.Event) {
-	trouble := []socketmode.EventType{socketmode.EventTypeConnectionError, socketmode.EventTypeErrorBadMessage, socketmode.EventTypeErrorWriteFailed, socketmode.EventTypeIncomingError}
-	if slices.Contains(trouble, evt.Type) {
-		b.cfg.Log.WarnContext(ctx, "slack socket trouble", slog.String("event", string(evt.Type)))
-	}
-	if evt.Type == socketmode.EventTypeDisconnect || evt.Type == socketmode.EventTypeConnecting {
-		b.up.Store(false)
-	}
-	if evt.Type != socketmode.EventTypeHello {
+// take has an envelope handled in a goroutine of its own, which goes on when
+// the socket ends. When too many are under way it is dropped unanswered, and
+// Slack tells the person to try again.
+func (b *Bot) take(ctx context.Context, c *connection, evt socketmode.Event) {
+	select {
+	case b.workers <- struct{}{}:
+	default:
+		b.cfg.Log.WarnContext(ctx, "envelope dropped, too many at once")
 		return
 	}
-	b.up.Store(true)
-	b.cfg.Log.InfoContext(ctx, "slack socket up")
-	if b.cfg.Ready != nil {
-		b.cfg.Ready()
+	c.unanswered.Add(1)
+	b.handlers.Go(func() {
+		defer func() { <-b.workers }()
+		answered := sync.OnceFunc(c.unanswered.Done)
+		defer answered()
+		b.envelope(ctx, evt, func(payload any) {
+			b.ack(ctx, c, evt.Request.EnvelopeID, payload)
+			answered()
+		})
+	})
+}
+
+// ack answers an envelope on the socket that it came on.
+func (b *Bot) ack(ctx context.Context, c *connection, id string, payload any) {
+	if payload != nil && !fits(payload) { // an empty answer is better than one that Slack loses
+		b.cfg.Log.ErrorContext(ctx, "answer too large for Slack", slog.String("envelope", id))
+		payload = nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, ackLimit)
+	defer cancel()
+	select {
+	case <-c.over:
+		b.cfg.Log.WarnContext(ctx, "acknowledgement not sent, the socket is gone", slog.String("envelope", id))
+		return
+	default:
+	}
+	if err := c.client.AckCtx(ctx, id, payload); err != nil {
+		b.cfg.Log.WarnContext(ctx, "acknowledgement not sent", slog.String("envelope", id))
 	}
 }
 
 // envelope handles one envelope once and answers it each time it comes.
-func (b *Bot) envelope(ctx context.Context, client *socketmode.Client, evt socketmode.Event) {
-	id := evt.Request.EnvelopeID
-	ack := func(payload any) {
-		ackCtx, cancel := context.WithTimeout(ctx, ackLimit)
-		defer cancel()
-		if err := client.AckCtx(ackCtx, id, payload); err != nil {
-			b.cfg.Log.WarnContext(ctx, "acknowledgement not sent", slog.String("envelope", id))
-		}
-	}
-	a, first := b.seen.first(id)
+func (b *Bot) envelope(ctx context.Context, evt socketmode.Event, ack func(payload any)) {
+	keys := keysOf(evt)
+	a, first := b.seen.first(keys)
 	if !first {
 		select {
 		case <-a.done:
-			ack(a.payload)
+			ack(a.again(evt))
 		case <-ctx.Done():
 		}
 		return
@@ -139,14 +113,50 @@ func (b *Bot) envelope(ctx context.Context, client *socketmode.Client, evt socke
 		}
 	}()
 	b.dispatch(ctx, evt, answer)
+	answer(nil)
+	if ctx.Err() == nil && !takesKeys(evt) {
+		b.seen.keep(ctx, a, keys)
+	}
 }
 
-// dispatch hands an envelope to the surface it belongs to.
+// keysOf returns what two deliveries of one thing share: the envelope, and
+// what it is about. A trigger belongs to one press or submission. The view and
+// its hash would not do: after an answer with errors the same view is
+// submitted again, and that is another submission.
+func keysOf(evt socketmode.Event) []string {
+	keys := []string{evt.Request.EnvelopeID}
+	about := ""
+	switch data := evt.Data.(type) {
+	case slack.SlashCommand:
+		about = data.TriggerID
+	case slack.InteractionCallback:
+		about = data.TriggerID
+	case slackevents.EventsAPIEvent:
+		if cb, ok := data.Data.(*slackevents.EventsAPICallbackEvent); ok {
+			about = cb.EventID
+		}
+	}
+	if about != "" {
+		keys = append(keys, about)
+	}
+	return keys
+}
+
+// takesKeys reports whether an envelope is a submission of a pair.
+func takesKeys(evt socketmode.Event) bool {
+	call, ok := evt.Data.(slack.InteractionCallback)
+	return ok && call.Type == slack.InteractionTypeViewSubmission && call.View.CallbackID == modals.GenerateCallback
+}
+
+// dispatch hands an envelope to the surface it belongs to. What it says of the
+// person's team is noted before anybody asks the gate.
 func (b *Bot) dispatch(ctx context.Context, evt socketmode.Event, answer func(any)) {
 	switch data := evt.Data.(type) {
 	case slack.SlashCommand:
+		b.roster.came(data.UserID, data.IsEnterpriseInstall, data.TeamID)
 		b.command(ctx, data, answer)
 	case slack.InteractionCallback:
+		b.roster.came(data.User.ID, data.IsEnterpriseInstall, data.Team.ID, data.User.TeamID)
 		if data.Type == slack.InteractionTypeViewSubmission {
 			b.submission(ctx, data, answer)
 		}

@@ -178,10 +178,10 @@ func (v *views) draw(ctx context.Context, s *shownView) error {
 		return err
 	}
 	key := keyOf(o)
-	if key != "" && key == s.Key {
+	if key != "" && stays(s.Key, key) {
 		return nil
 	}
-	next := modals.Step(forViewer(o, s.User))
+	next := modals.StepFor(forViewer(o, s.User), s.User)
 	if err := modals.Check(next); err != nil {
 		v.b.cfg.Log.ErrorContext(ctx, "view breaks Slack's limits", slog.String("view", next.CallbackID), slog.Any("error", err))
 		return &fault.Error{Kind: fault.Internal, Reason: "view_over_limit", Op: "slackbot.draw", Err: err}
@@ -192,9 +192,11 @@ func (v *views) draw(ctx context.Context, s *shownView) error {
 		if _, err := v.b.api.UpdateViewContext(ctx, next, "", "", s.ID); err != nil {
 			return slackFault("slackbot.draw", err)
 		}
+		before := s.Key
 		v.mu.Lock()
 		s.Drawn, s.Key = sum, key
 		v.mu.Unlock()
+		v.b.visited(ctx, s.User, o, before)
 	}
 	if o.Rotation.Outcome != rotation.Open {
 		v.forget(ctx, s)
@@ -202,9 +204,15 @@ func (v *views) draw(ctx context.Context, s *shownView) error {
 	return nil
 }
 
+// stays reports whether a key view that is drawn may stay although now another
+// one belongs there: it shows the old pair dead, which was a flap.
+func stays(drawn, now string) bool {
+	return now == drawn || strings.TrimSuffix(now, "/false")+"/true" == drawn
+}
+
 // keyOf says which drawing of the key view belongs to a rotation; "" if it is
-// not at step 2. It changes when the step is entered again and when the old
-// pair is first seen dead, and not back when that turns out to be a flap.
+// not at step 2. It changes when the step is entered again, and with whether
+// the old pair was seen dead.
 func keyOf(o rotation.Overview) string {
 	cur := o.Rotation.Current()
 	if o.Rotation.Outcome != rotation.Open || cur.Name != rotation.StepGenerate {
@@ -213,24 +221,56 @@ func keyOf(o rotation.Overview) string {
 	return fmt.Sprintf("%d/%t", cur.Round, !o.Rotation.FirstRejected.IsZero())
 }
 
-// forViewer hides the account number from everybody but the operator.
+// visited notes that somebody was shown the view of step 2: if keys turn out to
+// be generated once more, that is who to ask. before is the key under which the
+// same view was last drawn; a second drawing in one round is no visit.
+func (b *Bot) visited(ctx context.Context, user string, o rotation.Overview, before string) {
+	round := func(key string) string {
+		n, _, _ := strings.Cut(key, "/")
+		return n
+	}
+	key := keyOf(o)
+	if key == "" || round(key) == round(before) {
+		return
+	}
+	b.warn(ctx, "note visit of step 2", b.cfg.Engine.Visited(ctx, rotation.Actor{ID: user}, o.Rotation.ID))
+}
+
+// forViewer hides account numbers from everybody but the operator, also where
+// the text of a step names one.
 func forViewer(o rotation.Overview, user string) rotation.Overview {
-	if user == o.Rotation.Operator.ID {
+	r := &o.Rotation
+	if user == r.Operator.ID {
 		return o
 	}
-	if s := o.Rotation.Snapshot; s != nil {
-		masked := *s
-		masked.Account.Number = rotation.Masked(masked.Account.Number)
-		o.Rotation.Snapshot = &masked
-	}
-	candidates := make([]rotation.Candidate, len(o.Rotation.Candidates))
-	copy(candidates, o.Rotation.Candidates)
-	for i := range candidates {
-		if n := candidates[i].Account.Number; n != "" {
-			candidates[i].Account.Number = rotation.Masked(n)
+	var numbers []string // each followed by what is shown of it
+	hide := func(a *rotation.Account) {
+		if a.Number != "" {
+			numbers = append(numbers, a.Number, rotation.Masked(a.Number))
+			a.Number = rotation.Masked(a.Number)
 		}
 	}
-	o.Rotation.Candidates = candidates
+	hide(&o.Past.Baseline)
+	if r.Snapshot != nil {
+		masked := *r.Snapshot
+		hide(&masked.Account)
+		r.Snapshot = &masked
+	}
+	if r.Adopted != nil {
+		masked := *r.Adopted
+		hide(&masked)
+		r.Adopted = &masked
+	}
+	r.Candidates = slices.Clone(r.Candidates)
+	for i := range r.Candidates {
+		hide(&r.Candidates[i].Account)
+	}
+	text := strings.NewReplacer(numbers...)
+	r.Steps = slices.Clone(r.Steps)
+	for i := range r.Steps {
+		s := &r.Steps[i]
+		s.Note, s.Problem.Text, s.Problem.Fix = text.Replace(s.Note), text.Replace(s.Problem.Text), text.Replace(s.Problem.Fix)
+	}
 	return o
 }
 

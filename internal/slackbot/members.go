@@ -1,0 +1,36 @@
+package slackbot
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/raxx-app/keyturn/internal/rotation"
+)
+
+// Members returns the people of [rotation.RoleOps] or [rotation.RoleOnCall],
+// sorted, from memory and at once. Whoever is known to be barred is left out.
+// Nil means that Slack has not said yet who belongs to the role's group; a role
+// without a group is what is configured.
+func (b *Bot) Members(role string) []string {
+	r := b.roster
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var from Role
+	var known map[string]bool
+	switch role {
+	case rotation.RoleOps:
+		from, known = b.cfg.Ops, r.ops
+	case rotation.RoleOnCall:
+		from, known = b.cfg.OnCall, r.onCall
+	}
+	people := slices.Clone(from.Users)
+	if from.Group != "" {
+		if r.asOf.IsZero() {
+			return nil
+		}
+		people = slices.Collect(maps.Keys(known))
+	}
+	slices.Sort(people)
+	people = slices.DeleteFunc(slices.Compact(people), func(p string) bool { return r.flags[p].barred != "" })
+	return append([]string{}, people...) // not nil: it is known that there is nobody
+}
