@@ -70,6 +70,7 @@ type parts struct {
 	vaults []rotation.Vault
 	engine *rotation.Engine
 	outbox *jobs.Outbox
+	ladder *jobs.Ladder
 	slack  *slackbot.Bot
 	health *health
 	log    *slog.Logger
@@ -81,9 +82,9 @@ type parts struct {
 // its two ends late, before anything runs.
 func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 	cfg := o.Config
-	var store rotation.Store = file
+	store := &writtenStore{Store: file}
 	if o.WrapStore != nil {
-		store = o.WrapStore(store)
+		store.Store = o.WrapStore(file)
 	}
 	sealer, err := state.LoadSealer(ctx, store, cfg.Tokens.StateKey)
 	if err != nil {
@@ -113,6 +114,7 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 	})
 	p.slack = slackbot.New(slackConfig(o, p.engine, store, p.wires))
 	*ends = lateEnds{slack: p.slack, engine: p.engine}
+	p.ladder = newLadder(o, p)
 	if err := p.engine.Load(ctx); err != nil {
 		return nil, fmt.Errorf("resume: %w", err)
 	}
@@ -156,6 +158,7 @@ func (p *parts) run(ctx context.Context) error {
 	g, inner := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.engine.Run(inner) })
 	g.Go(func() error { return p.outbox.Run(inner) })
+	g.Go(func() error { return p.ladder.Run(inner) })
 	g.Go(func() error { return p.slack.Run(inner) })
 	g.Go(func() error { return p.health.run(inner) })
 	g.Go(func() error { p.warm(inner); return nil })

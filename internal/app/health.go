@@ -14,13 +14,13 @@ import (
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
-// readyLimit is how long a look at the store may take.
+// readyLimit is how long a look at the store, and a try to write, may take.
 const readyLimit = time.Second
 
 // health answers whether the process is up and whether it can do its work. It
 // says nothing about rotations or people.
 type health struct {
-	store     rotation.Store
+	store     *writtenStore
 	connected func() bool
 	log       *slog.Logger
 	ln        net.Listener // nil: switched off
@@ -77,6 +77,9 @@ func (h *health) ready(ctx context.Context) error {
 	defer cancel()
 	if _, err := h.store.Get(ctx, rotation.OutboxPrefix); err != nil && !errors.Is(err, rotation.ErrNotFound) {
 		return errors.New("the state cannot be read")
+	}
+	if err := h.store.writable(ctx); err != nil {
+		return errors.New("the state cannot be written")
 	}
 	if !h.connected() {
 		return errors.New("no Slack socket is up")

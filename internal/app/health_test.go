@@ -21,7 +21,7 @@ func TestHealth(t *testing.T) {
 	}
 	defer store.Close()
 	up := false
-	h := &health{store: store, connected: func() bool { return up }, log: slog.New(slog.DiscardHandler)}
+	h := &health{store: &writtenStore{Store: store}, connected: func() bool { return up }, log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if err := h.listen(ctx, "127.0.0.1:0"); err != nil {

@@ -1,5 +1,6 @@
-// Package jobs is what runs on a clock: so far the outbox, which delivers what
-// people are to be told. It knows when something is sent and how often, not
+// Package jobs is what runs on a clock: the outbox, which delivers what people
+// are to be told, and the ladder, which tells more of them the longer a
+// rotation waits. It knows when something is sent, to whom and how often, not
 // what it says nor how it reaches Slack.
 package jobs
 

@@ -30,6 +30,13 @@ type call struct {
 	OK     bool
 }
 
+// A noteSeen is a note that arrived.
+type noteSeen struct {
+	At   time.Duration // since the world began
+	To   string
+	Note rotation.Note
+}
+
 // A world is what people see: the channel and their direct messages. It is
 // used inside a synctest bubble.
 type world struct {
@@ -38,6 +45,7 @@ type world struct {
 	calls []call
 	shown map[jobs.Ref]string // what the channel's messages say
 	dms   map[string]int      // copies by person
+	notes []noteSeen          // that arrived
 	next  int
 
 	// fails are the answers of the next calls of a method; nil: it works. An
@@ -104,6 +112,7 @@ func (w *world) Note(ctx context.Context, to string, n rotation.Note, again bool
 	err = w.answer(ctx, call{Method: "note", ID: n.Rotation, To: to, Again: again}, func() error {
 		ref = w.ref("D" + to)
 		w.dms[to]++
+		w.notes = append(w.notes, noteSeen{time.Since(w.began), to, n})
 		return nil
 	})
 	return ref, err
@@ -200,6 +209,7 @@ type bench struct {
 	store rotation.Store
 	desk  *desk
 	box   *jobs.Outbox
+	scan  time.Duration // 0: the default
 	stop  func()
 }
 
@@ -218,7 +228,7 @@ func setUp(t *testing.T) *bench {
 
 // build makes an outbox, which knows nothing but what is in the store.
 func (b *bench) build(store rotation.Store) {
-	b.box = jobs.New(jobs.Config{Store: store, Engine: jobs.LookFunc(b.desk.Look), Poster: b.world, Reacher: b.world, Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	b.box = jobs.New(jobs.Config{Store: store, Engine: jobs.LookFunc(b.desk.Look), Poster: b.world, Reacher: b.world, Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Scan: b.scan})
 }
 
 func (b *bench) run() {
