@@ -23,7 +23,7 @@ func (o *Outbox) Queue(ctx context.Context, key, to string, n rotation.Note) err
 	if err != nil {
 		return err
 	}
-	if rev != 0 && (was.delivered() || true) {
+	if rev != 0 && (was.delivered() || o.cfg.Now().Sub(was.At) < givenUpAgain) {
 		return nil
 	}
 	var waits rotation.Post
