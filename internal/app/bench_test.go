@@ -75,7 +75,7 @@ func pasteToVerified(b *testing.B, o options, d time.Duration) float64 {
 	bot := w.start()
 	w.ada.begin("prod")
 	w.ada.goOn(false)
-	key := w.ada.generate("prod")
+	key := w.ada.generate()
 	w.slow(d)
 	w.ada.finish(key)
 	w.slow(0)
@@ -196,7 +196,7 @@ func modalOpens(b *testing.B, times int) (took []float64) {
 	bot := w.start()
 	w.eve.begin("prod")
 	w.eve.goOn(false)
-	key := w.eve.generate("prod")
+	key := w.eve.generate()
 	w.heroku.SetDelay(delay)
 	w.github.SetDelay(delay)
 	if got := w.eve.paste(key.ID, key.Secret); len(got.Errors) > 0 {

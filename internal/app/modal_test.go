@@ -95,7 +95,7 @@ func TestKeyViewIsDrawnOnceMore(t *testing.T) {
 	w.ada.see("The old key is dead since")
 	w.alpaca.SetAuthIncident(w.old["prod"].ID, 0)
 	w.opsMessage("🔑 *prod*: step 2 of 8", "Waiting for @ada") // taken back: it was a flap
-	key := w.ada.generate("prod")
+	key := w.ada.generate()
 	w.ada.typeIn(secretKey, key.Secret)
 	w.opsMessage("🔴 *prod*: step 2 of 8", "Trading fails since")
 	probes := w.alpaca.Count("", "/v2/account")
@@ -184,7 +184,7 @@ func TestCloseAndOpenAgain(t *testing.T) {
 	}
 	// Any ops person may paste; both screens follow, and only the operator's
 	// shows the account.
-	key := w.eve.generate("prod")
+	key := w.eve.generate()
 	w.eve.finish(key)
 	w.ada.see(rotated)
 	b.stop()
@@ -210,7 +210,7 @@ func TestRetryOneConsumer(t *testing.T) {
 	w.ada.goOn(false)
 	clear := w.heroku.Inject(simhttp.Fault{Method: http.MethodPatch, Path: "/apps/" + stagingApp, Status: http.StatusForbidden, Body: `{"id":"forbidden","message":"no"}`})
 	w.heroku.Inject(simhttp.Fault{Method: http.MethodPatch, Path: "/apps/" + prodApp, Times: 3, Status: http.StatusInternalServerError})
-	key := w.ada.generate("prod")
+	key := w.ada.generate()
 	if got := w.ada.paste(key.ID, key.Secret); len(got.Errors) > 0 {
 		t.Fatalf("the pair is not accepted: %v", got.Errors)
 	}
@@ -262,7 +262,7 @@ func TestCancel(t *testing.T) {
 	w.ada.toStepTwoOnce()
 	w.eve.pressIn(w.opsMessage("*2 Generate the new pair*", "[Cancel rotation]"), cancelIt)
 	w.eve.see("Why is it cancelled?")
-	key := w.ada.generate("prod")
+	key := w.ada.generate()
 	w.eve.typeIn("Why is it cancelled?", "changed my mind")
 	got := w.eve.submit()
 	if text := w.eve.screen().Errors()["Why is it cancelled?"]; len(got.Errors) != 1 || !shows(text, "The keys were generated already", "Go on: paste the new pair") {
@@ -291,7 +291,7 @@ func TestRestartAfterThePaste(t *testing.T) {
 	w.heroku.SetPhase(prodApp, herokusim.Phase{On: true, Hold: true}) // step 6 waits for the release
 	b := w.start()
 	w.ada.toStepTwo()
-	key := w.ada.generate("prod")
+	key := w.ada.generate()
 	if got := w.ada.paste(key.ID, key.Secret); len(got.Errors) > 0 {
 		t.Fatalf("the pair is not accepted: %v", got.Errors)
 	}

@@ -62,7 +62,7 @@ func TestBadPastes(t *testing.T) {
 		t.Errorf("%d calls to Alpaca after bad pastes, want none: %+v", got, w.alpaca.Calls())
 	}
 
-	key := w.ada.generate("prod")
+	key := w.ada.generate()
 	if got := w.ada.paste(` "`+key.ID+"\" \n", "export "+secretName+"='"+key.Secret+"'\r\n"); len(got.Errors) > 0 {
 		t.Fatalf("a pair in quotes and as a line of a shell is refused: %v", got.Errors)
 	}
@@ -102,7 +102,7 @@ func TestRejectedPair(t *testing.T) {
 	b := w.start()
 	w.ada.toStepTwo()
 	before := w.stores()
-	key := w.ada.generate("prod")
+	key := w.ada.generate()
 	w.ada.see("The old key is dead since")
 	if got := w.ada.paste(key.ID, strings.Repeat("x", 40)); len(got.Errors) > 0 {
 		t.Fatalf("the paste is refused: %v", got.Errors)
@@ -173,7 +173,7 @@ func TestPairOfAnotherAccount(t *testing.T) {
 			t.Errorf("Eve does not see the last four of %s:\n%s", number, v.Text())
 		}
 	}
-	w.ada.finish(w.ada.generate("prod"))
+	w.ada.finish(w.ada.generate())
 	b.stop()
 	w.left()
 }
@@ -187,7 +187,7 @@ func TestPairOfBlockedAccount(t *testing.T) {
 	b := w.start()
 	w.ada.toStepTwo()
 	before := w.stores()
-	key := w.ada.generate("prod")
+	key := w.ada.generate()
 	w.must(w.alpaca.SetStatus(w.account["prod"], "ACCOUNT_UPDATED"))
 	if got := w.ada.paste(key.ID, key.Secret); len(got.Errors) > 0 {
 		t.Fatalf("the paste is refused: %v", got.Errors)

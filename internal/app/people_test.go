@@ -126,7 +126,7 @@ func TestWhoLostOpsIsRefused(t *testing.T) {
 	b.stop()
 	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{eveID}})
 	b = w.start()
-	key := w.ada.generate("prod")
+	key := w.ada.generate()
 	got := w.ada.paste(key.ID, key.Secret)
 	if len(got.Errors) != 1 || !shows(w.ada.screen().Errors()[secretKey], "Only members of the ops group", "Ask somebody in ops.") {
 		t.Errorf("paste of somebody who lost ops = %+v, shown %v", got, w.ada.screen().Errors())

@@ -127,11 +127,11 @@ func (p person) press(button string, value ...string) {
 }
 
 // pressIn presses a button of a message.
-func (p person) pressIn(m slacksim.Message, button string, value ...string) {
+func (p person) pressIn(m slacksim.Message, button string) {
 	p.t.Helper()
 	ctx, cancel := p.ctx()
 	defer cancel()
-	got, err := p.slack.PressMessage(ctx, p.id, m.Channel, m.TS, button, value...)
+	got, err := p.slack.PressMessage(ctx, p.id, m.Channel, m.TS, button)
 	if err != nil || got.Err != "" {
 		p.t.Fatalf("%s presses %s: %v %s", p.id, button, err, got.Err)
 	}
@@ -202,19 +202,18 @@ func (p person) toStepTwo() slacksim.View {
 
 // toStepTwoOnce does everything before the click, and returns when the bot has
 // looked at the old pair in step 2 for the first time.
-func (p person) toStepTwoOnce() slacksim.View {
+func (p person) toStepTwoOnce() {
 	p.t.Helper()
 	p.begin("prod")
 	probes := p.alpaca.Count("GET", "/v2/account")
-	v := p.goOn(true)
+	p.goOn(true)
 	p.until("the old pair was looked at in step 2", func() bool { return p.alpaca.Count("GET", "/v2/account") > probes })
-	return v
 }
 
-// generate presses Regenerate in Alpaca's dashboard.
-func (p person) generate(keyset string) alpacasim.Key {
+// generate presses Regenerate in Alpaca's dashboard, for prod's account.
+func (p person) generate() alpacasim.Key {
 	p.t.Helper()
-	key, err := p.alpaca.Regenerate(p.account[keyset])
+	key, err := p.alpaca.Regenerate(p.account["prod"])
 	p.must(err)
 	return key
 }
@@ -237,11 +236,10 @@ func (p person) finish(key alpacasim.Key) slacksim.View {
 }
 
 // rotate does a whole rotation of prod.
-func (p person) rotate() (alpacasim.Key, slacksim.View) {
+func (p person) rotate() {
 	p.t.Helper()
 	p.toStepTwo()
-	key := p.generate("prod")
-	return key, p.finish(key)
+	p.finish(p.generate())
 }
 
 // opsMessage waits until a rotation's message in the ops channel shows all texts.
@@ -251,9 +249,9 @@ func (w *world) opsMessage(texts ...string) slacksim.Message {
 }
 
 // whisper waits for an ephemeral message to the person with all texts.
-func (p person) whisper(texts ...string) slacksim.Message {
+func (p person) whisper(texts ...string) {
 	p.t.Helper()
-	return p.message(opsChannel, p.id, texts...)
+	p.message(opsChannel, p.id, texts...)
 }
 
 func (w *world) message(channel, only string, texts ...string) slacksim.Message {

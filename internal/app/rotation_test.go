@@ -72,7 +72,7 @@ func tell(t *testing.T) *story {
 	fill()
 	s.look(1, s.ada.checked())
 	s.look(2, s.ada.goOn(true))
-	s.key = s.ada.generate("prod")
+	s.key = s.ada.generate()
 	release := map[int]func(){}
 	for _, n := range []int{3, 4, 5, 6, 8} {
 		release[n] = s.hold(s.pauses()[n])

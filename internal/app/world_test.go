@@ -87,7 +87,6 @@ type world struct {
 
 	account map[string]string        // number of the paper account by key set
 	old     map[string]alpacasim.Key // pair in use at the start by key set
-	extra   []string                 // more apps
 
 	ada, bob, eve, mal person
 }

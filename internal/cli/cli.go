@@ -46,8 +46,8 @@ func Run(ctx context.Context, env Env) int {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetArgs(append([]string{}, env.Args...)) // nil would mean those of the process
-	root.AddCommand(runCommand(env), statusCommand(env), auditCommand(env), versionCommand(env))
+	root.SetArgs(append([]string{}, env.Args...))                                                // nil would mean those of the process
+	root.AddCommand(runCommand(env), statusCommand(env), auditCommand(env), versionCommand(env)) //nolint:contextcheck // cobra hands the context to each command
 	cmd, err := root.ExecuteContextC(ctx)
 	return report(env.Stderr, cmd, err)
 }

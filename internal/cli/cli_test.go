@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits runs a program and compares its exit code: exits CODE PROGRAM ARGS…
+// exits runs a program and compares its exit code: exits CODE PROGRAM ARGS….
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	err := ts.Exec(args[1], args[2:]...)
 	got := 0

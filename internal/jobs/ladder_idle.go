@@ -61,7 +61,7 @@ func (l *Ladder) cancel(ctx context.Context, o rotation.Overview, since time.Tim
 		return nil
 	}
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // the bot stops; the next start tries again
+		return nil // the bot stops; the next start tries again
 	}
 	after, err := l.cfg.Desk.Look(ctx, id)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -172,7 +171,7 @@ func onStairEvery(t *testing.T, scan time.Duration, f func(*testing.T, *stair)) 
 func (s *stair) climb() {
 	ladder := jobs.NewLadder(jobs.LadderConfig{
 		Outbox: s.box, Desk: s.floor, People: s.floor, Owners: s.owners, Channel: "C0OPS", Mention: []string{"S0OPS"},
-		Local: map[string]string{"ada": "U0ADA"}, Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Scan: s.scan,
+		Local: map[string]string{"ada": "U0ADA"}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Scan: s.scan,
 	})
 	ctx, cancel := context.WithCancel(s.t.Context())
 	ended := make(chan error, 1)

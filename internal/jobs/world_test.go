@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -228,7 +227,7 @@ func setUp(t *testing.T) *bench {
 
 // build makes an outbox, which knows nothing but what is in the store.
 func (b *bench) build(store rotation.Store) {
-	b.box = jobs.New(jobs.Config{Store: store, Engine: jobs.LookFunc(b.desk.Look), Poster: b.world, Reacher: b.world, Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Scan: b.scan})
+	b.box = jobs.New(jobs.Config{Store: store, Engine: jobs.LookFunc(b.desk.Look), Poster: b.world, Reacher: b.world, Now: time.Now, Log: slog.New(slog.DiscardHandler), Scan: b.scan})
 }
 
 func (b *bench) run() {

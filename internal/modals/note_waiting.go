@@ -95,7 +95,7 @@ func (p *page) runs(n rotation.Note) string {
 // ID is left out.
 func (p *page) mentions(ids string) string {
 	var all []string
-	for _, id := range strings.Fields(ids) {
+	for id := range strings.FieldsSeq(ids) {
 		switch {
 		case len(all) == mentionsMax:
 		case slackGroup.MatchString(id):

@@ -129,4 +129,3 @@ func (e *Engine) TakeOver(ctx context.Context, by Actor, id ID) error {
 		return nil
 	})
 }
-

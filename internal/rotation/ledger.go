@@ -173,7 +173,9 @@ func (l *ledger) compose(ctx context.Context, r *Rotation, c *change, now time.T
 }
 
 // note writes rows that belong to no change of a rotation.
-func (l *ledger) note(ctx context.Context, rows ...Row) error { return l.noteWith(ctx, nil, nil, rows...) }
+func (l *ledger) note(ctx context.Context, rows ...Row) error {
+	return l.noteWith(ctx, nil, nil, rows...)
+}
 
 // noteWith writes rows and, in the same commit, ops, if conds hold.
 func (l *ledger) noteWith(ctx context.Context, conds []Cond, ops []Op, rows ...Row) error {

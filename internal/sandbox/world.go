@@ -27,7 +27,7 @@ const (
 	projectID   = "3f1c0000-0000-4000-8000-000000000000"
 	environment = "prod"
 	keyIDName   = "ALPACA_PAPER_API_KEY_ID"
-	secretName  = "ALPACA_PAPER_API_SECRET_KEY"
+	secretName  = "ALPACA_PAPER_API_SECRET_KEY" //nolint:gosec // a name, not a credential
 	prodApp     = "raxx-api-prod"
 	stagingApp  = "raxx-api-staging"
 	repoOwner   = "raxx"
@@ -38,8 +38,8 @@ const (
 const (
 	infisicalID     = "sandbox-identity"
 	infisicalSecret = "sandbox-identity-secret"
-	herokuToken     = "sandbox-heroku-token"
-	githubToken     = "sandbox-github-token"
+	herokuToken     = "sandbox-heroku-token" //nolint:gosec // opens nothing outside the sandbox
+	githubToken     = "sandbox-github-token" //nolint:gosec // opens nothing outside the sandbox
 	downstreamToken = "sandbox-downstream-token"
 )
 

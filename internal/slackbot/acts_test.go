@@ -18,7 +18,7 @@ import (
 const eve = "U0EVE" // ops too
 
 // press presses a button of the ops channel's message, as who.
-func (w *world) press(who string, m slacksim.Message, button string) slacksim.PressResult {
+func (w *world) press(who string, m slacksim.Message, button string) {
 	w.t.Helper()
 	ctx, cancel := w.ctx()
 	defer cancel()
@@ -26,7 +26,6 @@ func (w *world) press(who string, m slacksim.Message, button string) slacksim.Pr
 	if err != nil || got.Err != "" {
 		w.t.Fatalf("%s presses %s: %v %s; the message shows:\n%s", who, button, err, got.Err, m.Visible())
 	}
-	return got
 }
 
 // pressModal presses a button of the modal.

@@ -35,7 +35,7 @@ func TestSlackDownAfterTheClick(t *testing.T) {
 		}
 	}
 	clear()
-	w.connected(2)
+	w.connected()
 	w.completed(id)
 	w.message("rotated. The new pair works")
 	w.see(ada, "Rotated")

@@ -57,7 +57,7 @@ func (l *lines) set(n int, up bool) {
 // keep keeps socket n connected until ctx ends; work is what its envelopes are
 // handled under.
 func (l *lines) keep(ctx, work context.Context, n int) {
-	if n > 0 && (l.first(ctx, 0) != nil || pause(ctx, l.b.times.Second, nil) != nil) {
+	if n > 0 && (l.firstUp(ctx) != nil || pause(ctx, l.b.times.Second, nil) != nil) {
 		return
 	}
 	for {
@@ -98,17 +98,17 @@ func (l *lines) turn(ctx context.Context, n int) error {
 			limit = l.b.times.Refused // the first one tries that out
 		}
 		waiting, cancel := context.WithTimeout(ctx, limit)
-		_ = l.first(waiting, 0) // or the time is up
+		_ = l.firstUp(waiting) // or the time is up
 		cancel()
 	}
 	return l.b.alarm.silence(ctx, partPeople)
 }
 
-// first waits until socket n is up.
-func (l *lines) first(ctx context.Context, n int) error {
+// firstUp waits until the first socket is up.
+func (l *lines) firstUp(ctx context.Context) error {
 	for {
 		l.mu.Lock()
-		up, moved := l.up[n], l.moved
+		up, moved := l.up[0], l.moved
 		l.mu.Unlock()
 		if up {
 			return ctx.Err()
@@ -215,18 +215,19 @@ func notOurs(err error) error {
 // answering pings when nobody takes its events. An event's data is never
 // logged: it can be a raw frame with a typed secret in it.
 func (l *lines) event(ctx, work context.Context, c *connection, evt socketmode.Event) {
-	switch evt.Type {
-	case socketmode.EventTypeHello:
+	if evt.Type == socketmode.EventTypeHello { // it comes as a request too
 		l.set(c.n, true)
 		l.b.alarm.end(ctx, partSockets)
 		l.b.cfg.Log.InfoContext(ctx, "slack socket up", slog.Int("socket", c.n+1))
 		if l.b.cfg.Ready != nil {
 			l.b.cfg.Ready()
 		}
-		return // it comes as a request too
-	case socketmode.EventTypeConnecting, socketmode.EventTypeConnectionError:
+		return
+	}
+	if evt.Type == socketmode.EventTypeConnecting {
 		l.set(c.n, false) // before the first hello it was not up
-	case socketmode.EventTypeErrorBadMessage, socketmode.EventTypeErrorWriteFailed, socketmode.EventTypeIncomingError:
+	}
+	if slices.Contains([]socketmode.EventType{socketmode.EventTypeErrorBadMessage, socketmode.EventTypeErrorWriteFailed, socketmode.EventTypeIncomingError}, evt.Type) {
 		l.b.cfg.Log.WarnContext(ctx, "slack socket trouble", slog.Int("socket", c.n+1), slog.String("event", string(evt.Type)))
 	}
 	if evt.Request != nil && evt.Request.EnvelopeID != "" {

@@ -29,7 +29,7 @@ func TestSecondSocketOpensLater(t *testing.T) {
 	w.times.Second = 400 * time.Millisecond
 	w.launch()
 	w.until("connected with one socket", w.bot.Connected)
-	w.connected(2)
+	w.connected()
 	var at []time.Time
 	for _, c := range w.slack.Calls() {
 		if c.Path == openCall {
@@ -76,7 +76,7 @@ func TestSocketTroubleMidRotation(t *testing.T) {
 				before := w.slack.Connections()
 				hit := tt.make(w.slack)
 				w.until("each socket is replaced", func() bool { return w.slack.Connections() >= before+hit && w.slack.Sockets() == 2 })
-				w.connected(2)
+				w.connected()
 			}
 			if tt.name != halfOpen {
 				again()
@@ -120,7 +120,7 @@ func TestOneSocketIsEnough(t *testing.T) {
 			}
 		}
 		w.until("the socket is back", func() bool { return w.slack.Connections() == before+1 && w.slack.Sockets() == 2 })
-		w.connected(2)
+		w.connected()
 	}
 }
 
@@ -188,14 +188,14 @@ func TestSlackRefusesTheBot(t *testing.T) {
 			if w.bot.Connected() {
 				t.Error("Connected() = true, want false")
 			}
-			if err := <-w.alarms; fault.ReasonOf(err) != code || fault.KindOf(err) != fault.Denied || fault.UserText(err) == "" {
+			if err := w.alarm(); fault.ReasonOf(err) != code || fault.KindOf(err) != fault.Denied || fault.UserText(err) == "" {
 				t.Errorf("alarm %v (%s), want a denial with reason %s", err, fault.ReasonOf(err), code)
 			}
 			if _, fresh, err := w.engine.Start(t.Context(), rotation.Actor{ID: ada}, "prod"); err != nil || !fresh {
 				t.Errorf("Start while Slack refuses = %t, %v, want a new rotation", fresh, err)
 			}
 			w.slack.FailMethod("apps.connections.open", -1, "")
-			w.connected(2)
+			w.connected()
 			if n := strings.Count(w.log.String(), `"msg":"slack refuses the bot"`); n != 1 || len(w.alarms) > 0 {
 				t.Errorf("the refusal was logged %d times, and %d more alarms rang; want once and none", n, len(w.alarms))
 			}
@@ -211,11 +211,11 @@ func TestTokenIsRevokedWhileConnected(t *testing.T) {
 	w.start()
 	w.slack.FailAuth("token_revoked")
 	w.until("not connected", func() bool { return !w.bot.Connected() })
-	if err := <-w.alarms; fault.ReasonOf(err) != "token_revoked" {
+	if err := w.alarm(); fault.ReasonOf(err) != "token_revoked" {
 		t.Errorf("alarm %v, want token_revoked", err)
 	}
 	w.slack.FailAuth("")
-	w.connected(2)
+	w.connected()
 	if len(w.alarms) > 0 {
 		t.Errorf("another alarm: %v", <-w.alarms)
 	}
@@ -255,9 +255,9 @@ func TestOrgWideInstallIsRefused(t *testing.T) {
 			w := newWorld(t, slacksim.Config{})
 			text, _ := json.Marshal(body)
 			clear := w.slack.Inject(simhttp.Fault{Path: "/api/auth.test", Status: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: string(text)})
-			w.times.First = soon
+			w.times.First = patience // it is known before a socket is opened
 			w.launch()
-			err := <-w.alarms
+			err := w.alarm()
 			if fault.ReasonOf(err) != "org_wide_install" || !strings.Contains(fault.UserText(err), "whole organisation") {
 				t.Errorf("alarm %v, want org_wide_install", err)
 			}
@@ -266,8 +266,20 @@ func TestOrgWideInstallIsRefused(t *testing.T) {
 				t.Errorf("%d sockets were asked for, connected %t; want none", n, w.bot.Connected())
 			}
 			clear()
-			w.connected(2)
+			w.connected()
 		})
+	}
+}
+
+// alarm waits for the next alarm.
+func (w *world) alarm() error {
+	w.t.Helper()
+	select {
+	case err := <-w.alarms:
+		return err
+	case <-time.After(patience):
+		w.t.Fatalf("no alarm; log:\n%s", w.log)
+		return nil
 	}
 }
 
@@ -402,7 +414,7 @@ func TestNoRoomForSockets(t *testing.T) {
 	w := newWorld(t, slacksim.Config{})
 	w.slack.DisconnectNext(3, slacksim.TooManyWebsockets)
 	w.launch()
-	w.connected(2)
+	w.connected()
 	if n := w.slack.Count("", openCall); n != 5 {
 		t.Errorf("%d requests for a socket, want 5: three refused, two good", n)
 	}

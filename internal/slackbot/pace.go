@@ -16,6 +16,7 @@ type pacer struct {
 	mu    sync.Mutex
 	step  time.Duration // between two requests now
 	timer *time.Timer   // frees the way
+	turn  uint64        // of the timer
 }
 
 func newPacer(least, most time.Duration) *pacer {
@@ -57,13 +58,20 @@ func (p *pacer) stable() {
 	p.step = p.least
 }
 
-// shut frees the way after d; p.mu is held. It may be free sooner if it was
-// about to be: then the step before has passed at least.
+// shut frees the way after d, and not when it was to be freed before; p.mu is
+// held.
 func (p *pacer) shut(d time.Duration) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+	p.turn++
+	turn := p.turn
 	p.timer = time.AfterFunc(jittered(d), func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.turn != turn {
+			return // Stop came too late
+		}
 		select {
 		case p.slot <- struct{}{}:
 		default:

@@ -76,10 +76,10 @@ func (v *views) shown(ctx context.Context, id rotation.ID, view, user string, o 
 }
 
 func (v *views) remember(ctx context.Context, s *shownView) {
+	body, err := json.Marshal(s) // before anybody else has it
 	v.mu.Lock()
 	v.open[s.ID] = s
 	v.mu.Unlock()
-	body, err := json.Marshal(s)
 	if err == nil {
 		_, err = v.b.cfg.Store.Txn(ctx, nil, []rotation.Op{{Key: viewPrefix + string(s.Rotation) + "/" + s.ID, Value: body}})
 	}

@@ -186,15 +186,15 @@ func (w *world) launch() {
 func (w *world) start() {
 	w.t.Helper()
 	w.launch()
-	w.connected(lineCount)
+	w.connected()
 	w.until("everybody is known", func() bool { return !w.bot.roster.Standing(ada).AsOf.IsZero() })
 }
 
-// connected waits until exactly n sockets are open at Slack, and the bot says
+// connected waits until both sockets are open at Slack, and the bot says
 // that it is connected.
-func (w *world) connected(n int) {
+func (w *world) connected() {
 	w.t.Helper()
-	w.until("connected", func() bool { return w.slack.Sockets() == n && w.bot.Connected() })
+	w.until("connected", func() bool { return w.slack.Sockets() == lineCount && w.bot.Connected() })
 }
 
 // until waits until ok holds.
@@ -224,16 +224,15 @@ func (w *world) command(who, text string) slacksim.CommandResult {
 }
 
 // see waits until a person's modal shows text.
-func (w *world) see(who, text string) slacksim.View {
+func (w *world) see(who, text string) {
 	w.t.Helper()
 	ctx, cancel := w.ctx()
 	defer cancel()
-	v, err := w.slack.WaitModal(ctx, who, func(v slacksim.View) bool { return strings.Contains(v.Text(), text) })
+	_, err := w.slack.WaitModal(ctx, who, func(v slacksim.View) bool { return strings.Contains(v.Text(), text) })
 	if err != nil {
 		last, _ := w.slack.Modal(who)
 		w.t.Fatalf("%s does not see %q: %v; the screen shows:\n%s\nlog:\n%s", who, text, err, last.Text(), w.log)
 	}
-	return v
 }
 
 // message waits until a message in the ops channel shows text.
