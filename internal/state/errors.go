@@ -106,13 +106,13 @@ func unwrittenError(path string, cause error) error {
 	e := &fault.Error{
 		Kind: fault.Internal, Reason: "state_unwritten", Op: "state.Txn", Err: cause,
 		User: "The state file " + path + " could not be written. Nothing of this change was stored.",
-		Fix:  "Check that the disk that holds it is there, writable and not full, then press Retry.",
+		Fix:  "Check that the disk that holds it is there, writable and not full, then try again.",
 	}
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, berrors.ErrMaxSizeReached} {
 		if errors.Is(cause, full) {
 			e.Reason = "state_disk_full"
 			e.User = "The disk that holds " + path + " is full. Nothing of this change was stored."
-			e.Fix = "Make room on that disk, then press Retry; nothing needs to be restarted."
+			e.Fix = "Make room on that disk, then try again; nothing needs to be restarted."
 		}
 	}
 	return e

@@ -98,7 +98,7 @@ func prepare(cfg Config) error {
 		return foreignError(cfg.Path, nil)
 	case info.Size() == 0 && cfg.ReadOnly:
 		return missingError(cfg.Path)
-	case info.Size() != 0 && info.Size() < minSize:
+	case info.Size() != 0 && info.Size() < minSize && !tornAt(cfg):
 		return foreignError(cfg.Path, fmt.Errorf("only %d bytes", info.Size()))
 	}
 	return nil
@@ -143,7 +143,11 @@ func openDB(cfg Config) (*bolt.DB, error) {
 				if err != nil {
 					return nil, fmt.Errorf("open state file: %w", err)
 				}
-				if err := private(f, cfg.Path); err != nil {
+				err = private(f, cfg.Path)
+				if err == nil && !cfg.ReadOnly {
+					err = emptyTorn(f)
+				}
+				if err != nil {
 					return nil, errors.Join(err, f.Close())
 				}
 				file = f

@@ -15,12 +15,16 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
+
+// brokenClose is how long Close waits for a file that is damaged.
+const brokenClose = 500 * time.Millisecond
 
 // errClosed is what a closed store returns.
 var errClosed = errors.New("state is closed")
@@ -126,11 +130,30 @@ func (s *Store) Close() error {
 			<-s.stopped
 			_ = os.Remove(pidPath(s.path)) // while the lock is still ours
 		}
-		if err := s.db.Close(); err != nil {
+		if err := s.closeDB(); err != nil {
 			s.closed = fmt.Errorf("close state file: %w", err)
 		}
 	})
 	return s.closed
+}
+
+// closeDB closes the file. bbolt that met a damaged page in the middle of a
+// commit may hold its own lock for ever: then the file is closed by the end of
+// the process, which must not wait.
+func (s *Store) closeDB() error {
+	if s.broken.Load() == nil {
+		return s.db.Close()
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- s.db.Close() }()
+	timer := time.NewTimer(brokenClose)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+		return nil // what is broken was said before
+	}
 }
 
 // view runs f on the records. Bytes that f sees are only valid inside it.
