@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"internal/jobs":     {"internal/fault", "internal/rotation", "github.com/robfig/cron/v3", "golang.org/x/sync/errgroup"},
 	"internal/modals":   {"internal/rotation", "internal/secret", "github.com/slack-go/slack"},
 	"internal/rotation": {"internal/fault", "internal/secret", "github.com/cenkalti/backoff/v5", "golang.org/x/sync/*"},
-	"internal/sandbox":  {"internal/app", "internal/cli", "internal/control", "internal/sim/*"},
+	"internal/sandbox":  {"internal/app", "internal/cli", "internal/control", "internal/rotation", "internal/sim/*"},
 	"internal/secret":   {},
 	"internal/slackbot": {"internal/commands", "internal/fault", "internal/modals", "internal/rotation", "internal/secret", "github.com/slack-go/slack", "github.com/slack-go/slack/*", "golang.org/x/sync/*", "golang.org/x/time/rate"},
 	"internal/state":    {"internal/fault", "internal/rotation", "internal/secret", "go.etcd.io/bbolt", "go.etcd.io/bbolt/*", "filippo.io/age"},

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/raxx-app/keyturn/internal/sim/alpacasim"
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
@@ -23,62 +22,75 @@ var anchorText = regexp.MustCompile(`--anchor (\d+:[0-9a-f]{12,64})`)
 // Auto starts the bot, has Ada do one rotation, stops the bot and looks at what
 // became of the world. say is told what happens, as it happens.
 func (w *World) Auto(ctx context.Context, say func(string)) Report {
-	var r Report
-	bot, err := w.StartBot(ctx)
+	return w.Play(ctx, Fault{}, say)
+}
+
+// Play is Auto with something going wrong on the way. The report's Problem is
+// nil if it ended as f says.
+func (w *World) Play(ctx context.Context, f Fault, say func(string)) Report {
+	r := Report{End: f.end()}
+	if r.Err = f.prepare(w); r.Err != nil {
+		return r
+	}
+	s, done, err := w.stage(ctx, say)
 	if err != nil {
 		r.Err = err
 		return r
 	}
-	key, anchor, err := w.rotate(ctx, bot, say)
-	r.Err = err
-	if code := bot.Stop(); code != 0 && r.Err == nil {
+	r.Err = s.play(f) //nolint:contextcheck // what is done after ctx has ended has a time of its own
+	done()
+	if code := s.running().Stop(); code != 0 && r.Err == nil {
 		r.Err = fmt.Errorf("the bot ended with %d after SIGTERM, want 0", code)
 	}
 	say("the bot is stopped")
-	rows, err := w.auditRows(context.WithoutCancel(ctx)) // also after an interrupt
+	ctx = context.WithoutCancel(ctx) // also after an interrupt
+	rows, err := w.auditRows(ctx)
 	if err != nil {
 		r.Err = errors.Join(r.Err, err)
 		return r
 	}
 	r.read(rows)
+	if r.Outcome == waiting && s.waits != "" {
+		r.For = s.waits
+	}
 	if r.Err == nil {
-		r.Checks = append(w.Checks(key), Check{Name: "the audit record is intact, and agrees with the anchor in #ops", Err: w.auditIntact(ctx, anchor)})
+		r.Checks = s.checks(f)
+		if f.Also != nil {
+			r.Checks = append(r.Checks, f.Also(s, r)...)
+		}
+		r.Checks = append(r.Checks, Check{Name: "the audit record is intact, and agrees with the anchor in #ops", Err: w.auditIntact(ctx, s.anchor)})
 	}
 	return r
 }
 
-// rotate is everything that people do, from the bot's start to the last button.
-// It returns the pair that was generated and the anchor that the channel shows.
-func (w *World) rotate(ctx context.Context, bot *Child, say func(string)) (key alpacasim.Key, anchor string, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ctx, stop := context.WithTimeoutCause(ctx, rotationLimit, fmt.Errorf("not over after %s", rotationLimit))
-	defer stop()
-	go func() {
-		select {
-		case <-bot.Exited():
-			cancel(errors.New("the bot ended by itself"))
-		case <-ctx.Done():
+// play is everything that people do, from the bot's start to the last button.
+func (s *Scene) play(f Fault) error {
+	if err := s.connected(); err != nil {
+		return err
+	}
+	act := f.Act
+	if act == nil {
+		act = (*Scene).rotate
+	}
+	if err := act(s); err != nil {
+		return err
+	}
+	if f.end() != completed {
+		return nil
+	}
+	people := []string{Ada, Bob}
+	if f.Later {
+		people = nil
+	}
+	for _, user := range people {
+		if err := s.Acknowledge(s.ctx, user); err != nil {
+			return fmt.Errorf("%s presses %s: %w", s.name(user), updated, err)
 		}
-	}()
-	ready, enough := context.WithTimeoutCause(ctx, readyLimit, fmt.Errorf("the bot has no socket after %s", readyLimit))
-	defer enough()
-	if err := w.Slack.WaitSockets(ready, 1); err != nil {
-		return key, "", context.Cause(ready)
+		s.Say(s.name(user) + " presses " + updated + " in the direct message")
 	}
-	say("the bot is connected to Slack")
-	ada := &Operator{Slack: w.Slack, Dashboard: w.Alpaca, User: Ada, Name: w.name(Ada), Say: say}
-	if key, err = ada.Rotate(ctx); err != nil {
-		return key, "", err
-	}
-	for _, user := range []string{Ada, Bob} {
-		if err := w.Acknowledge(ctx, user); err != nil {
-			return key, "", fmt.Errorf("%s presses %s: %w", w.name(user), updated, err)
-		}
-		say(w.name(user) + " presses " + updated + " in the direct message")
-	}
-	anchor, err = w.channel(ctx, say)
-	return key, anchor, err
+	anchor, err := s.channel(s.ctx, s.Say)
+	s.anchor = anchor
+	return err
 }
 
 // channel waits for the last state of the rotation's message in #ops, tells it,
@@ -95,9 +107,14 @@ func (w *World) channel(ctx context.Context, say func(string)) (string, error) {
 	return anchorText.FindStringSubmatch(m.Visible())[1], nil
 }
 
-// auditIntact has the bot itself check its record against the anchor.
+// auditIntact has the bot itself check its record, against the anchor if there
+// is one.
 func (w *World) auditIntact(ctx context.Context, anchor string) error {
-	if _, problem, code := w.Bot(ctx, "audit", "verify", "--anchor", anchor); code != 0 {
+	args := []string{"audit", "verify"}
+	if anchor != "" {
+		args = append(args, "--anchor", anchor)
+	}
+	if _, problem, code := w.Bot(ctx, args...); code != 0 {
 		return fmt.Errorf("audit verify ended with %d: %s", code, flat(problem))
 	}
 	return nil

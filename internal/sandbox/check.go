@@ -2,14 +2,15 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/raxx-app/keyturn/internal/sim/alpacasim"
-	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
 // A Check is one thing that must be true of the outside world after a rotation.
@@ -20,26 +21,74 @@ type Check struct {
 
 // Checks looks at every service, past the bot, whether the rotation to now left
 // it as it should be. The bot should have stopped: its files are read too.
-func (w *World) Checks(now alpacasim.Key) []Check {
-	checks := []Check{}
-	add := func(name string, err error) { checks = append(checks, Check{Name: name, Err: err}) }
-	for _, app := range []string{prodApp, stagingApp} {
-		add(app+" runs with the new pair", holds(w.Heroku.Running(app), now))
-		add(app+" is configured with the new pair, other settings untouched", errors.Join(holds(w.Heroku.Vars(app), now), untouched(w.Heroku.Vars(app))))
+func (w *World) Checks(now alpacasim.Key) []Check { return w.rotated(now, Differences{}) }
+
+// checks returns what must be true at the end of a scene.
+func (s *Scene) checks(f Fault) []Check {
+	if f.end() == cancelled {
+		return s.unchanged()
 	}
-	add(repoOwner+"/"+repoName+" has the new pair for its workflows", w.repoHolds(now))
-	add("Infisical holds the new pair", w.vaultHolds(now))
-	add("Alpaca accepts the new pair, for the same account", w.accepts(now))
-	add("Alpaca rejects the old pair", w.rejects(w.Old))
-	add("one test order was placed, on the paper book", w.oneOrder())
-	add("positions and open orders are as before", w.sameBook())
+	return s.rotated(s.Key, f.Differs)
+}
+
+// A checklist collects checks.
+type checklist []Check
+
+func (c *checklist) add(name string, err error) { *c = append(*c, Check{Name: name, Err: err}) }
+
+// rotated looks whether everything works with the pair now.
+func (w *World) rotated(now alpacasim.Key, d Differences) []Check {
+	var c checklist
+	w.consumersHold(&c, "the new pair", now, d.Down)
+	c.add("Infisical holds the new pair", w.vaultHolds(now, cmp.Or(d.KeyIDVersion, 2), cmp.Or(d.SecretVersion, 2)))
+	c.add("Alpaca accepts the new pair, for the same account", w.accepts(now))
+	c.add("Alpaca rejects the old pair", w.rejects(w.Old))
+	if d.LiveOrder {
+		c.add("one test order was sent, and none after it", w.orders(1, 1))
+	} else {
+		c.add("one test order was placed, on the paper book", w.orders(1, 0))
+	}
+	if !d.NewAccount {
+		c.add("positions and open orders are as before", w.sameBook())
+	}
 	for _, user := range []string{Ada, Bob} {
-		add(w.name(user)+" was told to pull the new pair, and by what name", w.told(user, now))
+		c.add(w.name(user)+" was told to pull the new pair, and by what name", w.told(user, now, d.Repeats))
 	}
-	add("no secret went through Slack but in the one submission", w.slackClean(now))
-	add("no secret is in the log or in the state file", w.filesClean(now))
-	add("Slack had nothing to complain about", problems(w.Slack.Problems()))
-	return checks
+	c.add("no secret went through Slack but in the one submission", w.slackClean(now, cmp.Or(d.Carried, 1)))
+	w.clean(&c, now)
+	return c
+}
+
+// unchanged looks whether everything is as before a rotation that was
+// cancelled.
+func (w *World) unchanged() []Check {
+	var c checklist
+	w.consumersHold(&c, "the old pair", w.Old)
+	c.add("Infisical holds the old pair", w.vaultHolds(w.Old, 1, 1))
+	c.add("Alpaca accepts the old pair, for the same account", w.accepts(w.Old))
+	c.add("no test order was placed", w.orders(0, 0))
+	c.add("positions and open orders are as before", w.sameBook())
+	c.add("no secret went through Slack", w.slackClean(w.Old, 0))
+	w.clean(&c, w.Old)
+	return c
+}
+
+// consumersHold looks at every consumer that holds a pair itself; down are apps
+// that do not run.
+func (w *World) consumersHold(c *checklist, pair string, key alpacasim.Key, down ...string) {
+	for _, app := range []string{prodApp, stagingApp} {
+		if !slices.Contains(down, app) {
+			c.add(app+" runs with "+pair, holds(w.Heroku.Running(app), key))
+		}
+		c.add(app+" is configured with "+pair+", other settings untouched", errors.Join(holds(w.Heroku.Vars(app), key), untouched(w.Heroku.Vars(app))))
+	}
+	c.add(repoOwner+"/"+repoName+" has "+pair+" for its workflows", w.repoHolds(key))
+}
+
+// clean looks for secrets where none may be, and for complaints.
+func (w *World) clean(c *checklist, now alpacasim.Key) {
+	c.add("no secret is in the log or in the state file", w.filesClean(now))
+	c.add("Slack had nothing to complain about", problems(w.Slack.Problems()))
 }
 
 // holds reports what is wrong with the pair in vars.
@@ -70,12 +119,13 @@ func (w *World) repoHolds(key alpacasim.Key) error {
 	return holds(vars, key)
 }
 
-func (w *World) vaultHolds(key alpacasim.Key) error {
+func (w *World) vaultHolds(key alpacasim.Key, keyIDVersion, secretVersion int) error {
 	vars := map[string]string{}
+	want := map[string]int{keyIDName: keyIDVersion, secretName: secretVersion}
 	for _, s := range w.Infisical.Secrets(projectID, environment, "/") {
 		vars[s.Name] = s.Value
-		if s.Version != 2 {
-			return fmt.Errorf("%s is at version %d, want 2", s.Name, s.Version)
+		if s.Version != want[s.Name] {
+			return fmt.Errorf("%s is at version %d, want %d", s.Name, s.Version, want[s.Name])
 		}
 	}
 	if len(vars) != 2 {
@@ -106,12 +156,14 @@ func (w *World) rejects(key alpacasim.Key) error {
 	return nil
 }
 
-func (w *World) oneOrder() error {
-	if live := w.Raptor.LiveOrders(); len(live) > 0 {
-		return fmt.Errorf("%d orders went to the LIVE book", len(live))
+// orders reports whether sent orders were asked for, and how many of them went
+// to the LIVE book.
+func (w *World) orders(sent, live int) error {
+	if got := len(w.Raptor.LiveOrders()); got != live {
+		return fmt.Errorf("%d orders went to the LIVE book, want %d", got, live)
 	}
-	if n := len(w.Raptor.OrderBodies()); n != 1 {
-		return fmt.Errorf("%d orders were sent, want 1", n)
+	if got := len(w.Raptor.OrderBodies()); got != sent {
+		return fmt.Errorf("%d orders were sent, want %d", got, sent)
 	}
 	return nil
 }
@@ -128,43 +180,51 @@ func (w *World) sameBook() error {
 }
 
 // told looks for one message to a person that named both secrets and the new
-// key by its last four. The journal has it as it was before it was answered.
-func (w *World) told(user string, key alpacasim.Key) error {
+// key by its last four. The journal has it as it was before it was answered. With
+// repeats there may be another one that says that it may be a repeat.
+func (w *World) told(user string, key alpacasim.Key, repeats bool) error {
 	dm, ok := w.Slack.DM(user)
 	if !ok {
 		return errors.New("no direct message was opened")
 	}
-	found := 0
+	found, again := 0, 0
 	for _, e := range w.Slack.Journal() {
 		text := string(e.Body)
 		if e.Method != "chat.postMessage" || !strings.Contains(text, "channel="+dm+"\n") {
 			continue
 		}
-		if strings.Contains(text, keyIDName) && strings.Contains(text, secretName) && strings.Contains(text, key.ID[len(key.ID)-4:]) {
+		if strings.Contains(text, keyIDName) && strings.Contains(text, secretName) && strings.Contains(text, last4(key.ID)) {
 			found++
+			if strings.Contains(text, "This may be a repeat.") {
+				again++
+			}
 		}
 	}
-	if found != 1 {
-		return fmt.Errorf("%d such messages, want 1", found)
+	if found == 1 || repeats && found == 2 && again == 1 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%d such messages, want 1", found)
 }
 
 // slackClean searches everything that went over the wire, in both directions.
-func (w *World) slackClean(now alpacasim.Key) error {
+// now's secret may have come in with carried submissions.
+func (w *World) slackClean(now alpacasim.Key, carried int) error {
 	for _, value := range []string{now.ID, now.Secret, w.Old.ID, w.Old.Secret} {
 		for _, e := range w.Slack.Find(value) {
 			return errors.New("the bot sent one with " + e.Method)
 		}
 	}
-	var carried []slacksim.Entry
+	got := 0
 	for _, e := range w.Slack.Sent() {
-		if bytes.Contains(e.Body, []byte(now.Secret)) || bytes.Contains(e.Raw, []byte(now.Secret)) {
-			carried = append(carried, e)
+		if !bytes.Contains(e.Body, []byte(now.Secret)) && !bytes.Contains(e.Raw, []byte(now.Secret)) {
+			continue
+		}
+		if got++; e.Method != "view_submission" {
+			return errors.New("it came in with " + e.Method)
 		}
 	}
-	if len(carried) != 1 || carried[0].Method != "view_submission" {
-		return fmt.Errorf("%d envelopes carried it, want 1 view_submission", len(carried))
+	if got != carried {
+		return fmt.Errorf("%d submissions carried it, want %d", got, carried)
 	}
 	return nil
 }

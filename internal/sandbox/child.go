@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
+	"sync"
 	"syscall"
 	"time"
+
+	"github.com/raxx-app/keyturn/internal/cli"
 )
 
 // childArg, as the first argument, makes the program be the bot.
@@ -22,14 +26,24 @@ const stopLimit = 8 * time.Second
 type Child struct {
 	cmd    *exec.Cmd
 	cancel context.CancelFunc // sends SIGTERM
+	orders *os.File           // to the bot
 	exited chan struct{}
 	err    error // of the process; read it after exited
+
+	mu     sync.Mutex
+	points []Point
 }
 
 // StartBot starts the bot against the world: this very program again, with the
 // arguments that cmd/bot would get. It ends with ctx, with Stop or Kill, and on
 // Linux with this process, however that ends.
 func (w *World) StartBot(ctx context.Context) (*Child, error) {
+	return w.startBot(ctx, order{}, nil)
+}
+
+// startBot is StartBot with an order. ready is called before the bot has done
+// anything; nil: nothing is.
+func (w *World) startBot(ctx context.Context, o order, ready func(pid int) error) (*Child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -39,21 +53,44 @@ func (w *World) StartBot(ctx context.Context) (*Child, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer log.Close() // the child has its own copy
+	theirs, orders, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make pipe: %w", err)
+	}
+	defer theirs.Close()
+	points, told, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make pipe: %w", err), orders.Close())
+	}
+	defer told.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, self, childArg, "run", "--config", w.Config()) //nolint:gosec // ourselves
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = w.Dir, w.Env(), log, log
+	cmd.ExtraFiles = []*os.File{theirs, told} // ordersFD, pointsFD
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopLimit
 	cmd.SysProcAttr = attributes()
 	if err := cmd.Start(); err != nil {
 		cancel()
-		return nil, fmt.Errorf("start bot: %w", err)
+		return nil, errors.Join(fmt.Errorf("start bot: %w", err), orders.Close(), points.Close())
 	}
-	c := &Child{cmd: cmd, cancel: cancel, exited: make(chan struct{})}
+	c := &Child{cmd: cmd, cancel: cancel, orders: orders, exited: make(chan struct{})}
 	go func() {
+		c.collect(points) // to the end of the process
 		c.err = cmd.Wait()
+		_ = points.Close()
+		_ = orders.Close()
 		close(c.exited)
 	}()
+	if ready != nil {
+		err = ready(cmd.Process.Pid)
+	}
+	if err == nil {
+		err = c.command(o)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Kill())
+	}
 	return c, nil
 }
 
@@ -81,3 +118,23 @@ func (c *Child) Kill() error {
 }
 
 func (c *Child) code() int { return c.cmd.ProcessState.ExitCode() }
+
+// beBot is what the child does: it is the bot, on the leash of its parent.
+func beBot(ctx context.Context, env Env) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // in a test binary nobody else does
+	defer stop()
+	leash, err := openLeash(env.Now)
+	if err != nil {
+		fmt.Fprintln(env.Stderr, "sandbox:", err)
+		return exitUsage
+	}
+	hooks, err := inherited()
+	if err != nil {
+		fmt.Fprintln(env.Stderr, "sandbox:", err)
+		return exitUsage
+	}
+	return cli.Run(ctx, cli.Env{
+		Args: env.Args[1:], Getenv: env.Getenv, Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr,
+		Now: leash.Now, Hooks: leash.wrap(hooks),
+	})
+}

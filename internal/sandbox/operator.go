@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type Operator struct {
 	Slack     *slacksim.Workspace // only what people can do there
 	Dashboard *alpacasim.Sim      // likewise
 	User      string
+	KeySet    string            // that is rotated; "" means KeySet
 	Name      string            // as Say has it: "@ada"
 	Say       func(line string) // told what happens, as it happens
 
@@ -61,8 +63,9 @@ func (o *Operator) Rotate(ctx context.Context) (alpacasim.Key, error) {
 
 // begin types the command.
 func (o *Operator) begin(ctx context.Context) error {
-	o.Say(o.Name + " types " + command + " " + KeySet + " in #ops")
-	got, err := o.Slack.Command(ctx, o.User, OpsChannel, command, KeySet)
+	keyset := cmp.Or(o.KeySet, KeySet)
+	o.Say(o.Name + " types " + command + " " + keyset + " in #ops")
+	got, err := o.Slack.Command(ctx, o.User, OpsChannel, command, keyset)
 	switch {
 	case err != nil:
 		return fmt.Errorf("type the command: %w", err)
@@ -103,40 +106,21 @@ func (o *Operator) goOn(ctx context.Context) error {
 }
 
 // dashboard waits for step 2 and generates a new pair for the account that it
-// names, as a person would in Alpaca's dashboard.
+// names.
 func (o *Operator) dashboard(ctx context.Context) (alpacasim.Key, error) {
-	v, err := o.wait(ctx, func(v slacksim.View) bool {
-		_, id := v.Input(keyIDLabel)
-		_, secret := v.Input(secretLabel)
-		return id && secret
-	})
+	account, err := o.account(ctx)
 	if err != nil {
 		return alpacasim.Key{}, err
 	}
-	account := after(plain(v.Text()), accountLabel+": ")
-	key, err := o.Dashboard.Regenerate(account)
-	if err != nil {
-		return key, fmt.Errorf("generate keys for the account %q that step 2 names: %w", account, err)
-	}
-	o.Say(o.Name + " presses Regenerate in Alpaca's dashboard: the old pair is dead from here on")
-	return key, nil
+	return o.generate(account)
 }
 
 // paste submits the new pair and follows the view until the rotation is over.
 func (o *Operator) paste(ctx context.Context, key alpacasim.Key) error {
-	err := o.Slack.Type(ctx, o.User, keyIDLabel, key.ID)
-	if err == nil {
-		err = o.Slack.Type(ctx, o.User, secretLabel, key.Secret)
-	}
-	if err != nil {
-		return fmt.Errorf("paste the pair: %w", err)
-	}
-	o.Say(o.Name + " pastes the new pair, once, and submits")
-	if err := o.submit(ctx); err != nil {
+	if err := o.seal(ctx, key); err != nil {
 		return err
 	}
-	_, err = o.wait(ctx, func(v slacksim.View) bool { return strings.Contains(v.Text(), "\n"+overPrefix) })
-	return err
+	return o.finished(ctx)
 }
 
 // submit presses the submit button of the view in front.

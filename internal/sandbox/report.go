@@ -39,14 +39,15 @@ type Report struct {
 	ExposedMaxMS      int64
 	PasteToVerifiedMS int64   // the machine's own share of it
 	Checks            []Check // empty if Err is not nil
+	End               string  // the outcome that is right; "" means completed
 	Err               error   // why it could not be seen to its end
 }
 
 // Problem returns nil if everything is as it should be.
 func (r *Report) Problem() error {
 	errs := []error{r.Err}
-	if r.Err == nil && r.Outcome != completed {
-		errs = append(errs, fmt.Errorf("the rotation is %s %s", r.Outcome, r.For))
+	if r.Err == nil && r.Outcome != r.end() {
+		errs = append(errs, fmt.Errorf("the rotation is %s %s, want %s", r.Outcome, r.For, r.end()))
 	}
 	for _, c := range r.Checks {
 		if c.Err != nil {
@@ -56,12 +57,17 @@ func (r *Report) Problem() error {
 	return errors.Join(errs...)
 }
 
-// read takes the steps and the outcome from the audit record. The last row that
-// says how a step ended counts.
+func (r *Report) end() string { return cmp.Or(r.End, completed) }
+
+// read takes the steps and the outcome of the rotation of [KeySet] from the
+// audit record. The last row that says how a step ended counts.
 func (r *Report) read(rows []auditRow) {
 	steps := map[string]Step{}
 	r.Outcome = failed
 	for _, row := range rows {
+		if row.KeySet != KeySet {
+			continue
+		}
 		r.Rotation = cmp.Or(row.Rotation, r.Rotation)
 		switch row.Action {
 		case "secret.rotate.started":
@@ -115,8 +121,8 @@ func (r *Report) writeJSON(w io.Writer) error {
 		PasteToOK int64  `json:"paste_to_verified_ms"`
 		Rotation  string `json:"rotation"`
 	}{cmp.Or(r.Outcome, failed), strings.TrimSpace(r.For), r.ExposedMS, r.PasteToVerifiedMS, r.Rotation}
-	if last.Outcome == completed && r.Problem() != nil {
-		last.Outcome = failed // the record says completed, the world does not
+	if last.Outcome == r.end() && r.Problem() != nil {
+		last.Outcome = failed // the record says that all is well, the world does not
 	}
 	if last.Outcome != waiting {
 		last.For = ""
@@ -149,6 +155,12 @@ func (r *Report) writeText(w io.Writer) error {
 	if r.Outcome == completed {
 		fmt.Fprintf(&b, "\nRotation %s completed. Exposed time: %d ms (at most %d ms), of which the bot needed %d ms from paste to verified.\n",
 			r.Rotation, r.ExposedMS, r.ExposedMaxMS, r.PasteToVerifiedMS)
+	}
+	switch r.Outcome {
+	case waiting:
+		fmt.Fprintf(&b, "\nRotation %s is open. %s\n", r.Rotation, r.For)
+	case cancelled:
+		fmt.Fprintf(&b, "\nRotation %s was cancelled before the click.\n", r.Rotation)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

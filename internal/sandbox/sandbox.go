@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/cli"
@@ -47,14 +45,13 @@ func IsBot(args []string) bool { return len(args) > 0 && args[0] == childArg }
 // ended as it should, 1 if not, 2 for wrong usage.
 func Main(ctx context.Context, env Env) int {
 	if IsBot(env.Args) {
-		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // in a test binary nobody else does
-		defer stop()
-		return cli.Run(ctx, cli.Env{Args: env.Args[1:], Getenv: env.Getenv, Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Now: env.Now})
+		return beBot(ctx, env)
 	}
 	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
 	flags.SetOutput(env.Stderr)
 	auto := flags.Bool("auto", false, "a scripted operator does one rotation")
 	asJSON := flags.Bool("json", false, "with --auto: one JSON object a line")
+	name := flags.String("fault", "", "with --auto: what goes wrong on the way; list shows them")
 	if err := flags.Parse(env.Args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -66,14 +63,31 @@ func Main(ctx context.Context, env Env) int {
 		fmt.Fprintf(env.Stderr, "sandbox: unexpected %q\n", flags.Arg(0))
 		return exitUsage
 	case !*auto:
-		fmt.Fprintln(env.Stderr, "sandbox: the browser page is not built yet. Use: sandbox --auto [--json]")
+		fmt.Fprintln(env.Stderr, "sandbox: the browser page is not built yet. Use: sandbox --auto [--json] [--fault NAME]")
+		return exitUsage
+	case *name == "list":
+		return listFaults(env) //nolint:contextcheck // a check after the play has a time of its own
+	}
+	fault, ok := FaultByName(*name) //nolint:contextcheck // a check after the play has a time of its own
+	if !ok {
+		fmt.Fprintf(env.Stderr, "sandbox: there is no fault %q; see: sandbox --auto --fault list\n", *name)
 		return exitUsage
 	}
-	return runAuto(ctx, env, *asJSON)
+	return runAuto(ctx, env, *asJSON, fault)
 }
 
-// runAuto does one rotation and shows it.
-func runAuto(ctx context.Context, env Env, asJSON bool) int {
+// listFaults shows every fault, a line each.
+func listFaults(env Env) int {
+	for _, f := range Faults() {
+		if _, err := fmt.Fprintf(env.Stdout, "%s  %s\n", f.Name, f.What); err != nil {
+			return exitFailed
+		}
+	}
+	return 0
+}
+
+// runAuto does one rotation, with what goes wrong on the way, and shows it.
+func runAuto(ctx context.Context, env Env, asJSON bool, fault Fault) int {
 	w, err := NewWorld(env.Now)
 	if err != nil {
 		fmt.Fprintln(env.Stderr, "sandbox:", err)
@@ -85,7 +99,7 @@ func runAuto(ctx context.Context, env Env, asJSON bool) int {
 			fmt.Fprintf(env.Stdout, "%6.2f s  %s\n", env.Now().Sub(start).Seconds(), line)
 		}
 	}
-	report := w.Auto(ctx, say)
+	report := w.Play(ctx, fault, say)
 	if asJSON {
 		err = report.writeJSON(env.Stdout)
 	} else {
@@ -131,6 +145,7 @@ func (w *World) Bot(ctx context.Context, args ...string) (stdout, stderr string,
 // An auditRow is the part of an exported audit row that is looked at.
 type auditRow struct {
 	Seq      uint64         `json:"seq"`
+	KeySet   string         `json:"keyset"`
 	Rotation string         `json:"rotation"`
 	Step     string         `json:"step"`
 	Action   string         `json:"action"`

@@ -104,6 +104,8 @@ func TestUsage(t *testing.T) {
 		{"json alone", []string{"--json"}, 2, "--auto"},
 		{"unknown flag", []string{"--atuo"}, 2, "atuo"},
 		{"stray word", []string{"--auto", "now"}, 2, "now"},
+		{"fault alone", []string{"--fault", "live-key"}, 2, "--auto"},
+		{"unknown fault", []string{"--auto", "--fault", "earthquake"}, 2, "earthquake"},
 		{"help", []string{"--help"}, 0, "-auto"},
 	}
 	for _, tt := range tests {

@@ -5,8 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/raxx-app/keyturn/internal/app"
 )
 
 // settings are those of bot.example.yml, with the addresses of the simulators.
@@ -50,16 +48,29 @@ func (w *World) Config() string { return filepath.Join(w.Dir, "bot.yml") }
 func (w *World) stateKey() string  { return filepath.Join(w.Dir, "state.key") }
 func (w *World) stateFile() string { return filepath.Join(w.Dir, "keyturn.db") }
 
-// writeSettings writes the bot's settings and its state key.
-func (w *World) writeSettings() error {
+// stagingSettings are a second key set: the other account of the login.
+const stagingSettings = `  - name: staging
+    owners: [U0ADA]
+    infisical:
+      project_id: 3f1c0000-0000-4000-8000-000000000000
+      environment: staging
+      path: /
+      key_id: ALPACA_PAPER_API_KEY_ID
+      secret: ALPACA_PAPER_API_SECRET_KEY
+    consumers:
+      - {name: raxx-paper-trial, kind: heroku, app: raxx-paper-trial}
+`
+
+// writeSettings writes the bot's settings, with more key sets if there are any.
+func (w *World) writeSettings(more string) error {
 	text := strings.NewReplacer(
 		"@raptor@", w.Raptor.URL(), "@slack@", w.Slack.APIURL(), "@alpaca@", w.Alpaca.URL(),
-		"@infisical@", w.Infisical.URL(), "@heroku@", w.Heroku.URL(), "@github@", w.GitHub.URL(),
+		"@infisical@", w.Infisical.URL(), "@heroku@", w.Heroku.URL(), "@github@", w.GitHub.URL(), "endpoints:\n", more+"endpoints:\n",
 	).Replace(settings)
 	if err := os.WriteFile(w.Config(), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}
-	return app.WriteStateKey(w.stateKey())
+	return nil
 }
 
 // Env is the environment that the bot needs, and nothing else.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
+	"github.com/raxx-app/keyturn/internal/app"
 	"github.com/raxx-app/keyturn/internal/sim/alpacasim"
 	"github.com/raxx-app/keyturn/internal/sim/githubsim"
 	"github.com/raxx-app/keyturn/internal/sim/herokusim"
@@ -58,6 +60,7 @@ type World struct {
 	Account string        // number of the paper account whose pair is rotated
 	Old     alpacasim.Key // the pair that was in use at the start
 	now     func() time.Time
+	ahead   atomic.Int64 // nanoseconds by which now is ahead of the clock that the world was given
 	started []simulator
 	before  book
 }
@@ -76,8 +79,9 @@ type simulator interface {
 // NewWorld starts every simulator on a free loopback port and fills it. now is
 // the clock of all of them.
 func NewWorld(now func() time.Time) (*World, error) {
-	w := &World{now: now}
-	if err := w.start(now); err != nil {
+	w := &World{}
+	w.now = func() time.Time { return now().Add(time.Duration(w.ahead.Load())) }
+	if err := w.start(w.now); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
@@ -108,7 +112,10 @@ func (w *World) start(now func() time.Time) error {
 	if err := w.fill(now()); err != nil {
 		return err
 	}
-	return w.writeSettings()
+	if err := w.writeSettings(""); err != nil {
+		return err
+	}
+	return app.WriteStateKey(w.stateKey())
 }
 
 func (w *World) run(s simulator) error {
