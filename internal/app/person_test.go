@@ -227,12 +227,12 @@ func (p person) paste(id, secret string) slacksim.SubmitResult {
 }
 
 // finish pastes a pair that must be accepted and waits for the end.
-func (p person) finish(key alpacasim.Key) slacksim.View {
+func (p person) finish(key alpacasim.Key) {
 	p.t.Helper()
 	if got := p.paste(key.ID, key.Secret); len(got.Errors) > 0 {
 		p.t.Fatalf("the pair is not accepted: %v", got.Errors)
 	}
-	return p.see(rotated)
+	p.see(rotated)
 }
 
 // rotate does a whole rotation of prod.
