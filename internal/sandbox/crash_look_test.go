@@ -44,7 +44,7 @@ func (d *drill) look() []Check {
 	}
 	for _, user := range []string{Ada, Bob} {
 		dm, _ := d.Slack.DM(user)
-		c.add(onceName+"the message to "+d.World.name(user), d.atMostOnce(d.toldAt(dm)))
+		c.add(onceName+"the message to "+d.name(user), d.atMostOnce(d.toldAt(dm)))
 	}
 	c.add(onceName+"the message in #ops", d.atMostOnce(d.messages()))
 	rows, err := d.auditRows(ctx)
