@@ -13,7 +13,7 @@ import (
 // kills is how many random kills, and as many double kills, are tried. The
 // short form also tries only as many of the boundaries as there is time for;
 // from 60 on all of them are.
-var kills = flag.Int("sandbox.kills", 5, "random kills, and double kills; from 60 on every boundary is tried too")
+var kills = flag.Int("sandbox.kills", 1, "random kills, and double kills; from 60 on every boundary is tried too")
 
 // killsAtOnce is how many worlds there are at the same time: they mostly wait.
 const killsAtOnce = 10
