@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/raxx-app/keyturn/internal/config"
+	"github.com/raxx-app/keyturn/internal/control"
 	"github.com/raxx-app/keyturn/internal/jobs"
 	"github.com/raxx-app/keyturn/internal/rotation"
 	"github.com/raxx-app/keyturn/internal/slackbot"
@@ -66,14 +67,15 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // parts is a built bot.
 type parts struct {
-	wires  *wires
-	vaults []rotation.Vault
-	engine *rotation.Engine
-	outbox *jobs.Outbox
-	ladder *jobs.Ladder
-	slack  *slackbot.Bot
-	health *health
-	log    *slog.Logger
+	wires   *wires
+	vaults  []rotation.Vault
+	engine  *rotation.Engine
+	outbox  *jobs.Outbox
+	ladder  *jobs.Ladder
+	slack   *slackbot.Bot
+	health  *health
+	control *control.Server
+	log     *slog.Logger
 }
 
 // build makes every part and reads what is open. The outbox is told about
@@ -119,7 +121,13 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 		return nil, fmt.Errorf("resume: %w", err)
 	}
 	p.health = &health{store: store, connected: p.slack.Connected, log: o.Log}
-	return p, p.health.listen(ctx, cfg.HTTP.Listen)
+	if err := p.health.listen(ctx, cfg.HTTP.Listen); err != nil {
+		return nil, err
+	}
+	p.control, err = control.Listen(ctx, control.Config{
+		Path: cfg.State.Socket, Engine: p.engine, Record: record{store}, Connected: p.slack.Connected, Log: o.Log,
+	})
+	return p, err
 }
 
 // adminOf returns the audit name of a person (R62).
@@ -161,6 +169,7 @@ func (p *parts) run(ctx context.Context) error {
 	g.Go(func() error { return p.ladder.Run(inner) })
 	g.Go(func() error { return p.slack.Run(inner) })
 	g.Go(func() error { return p.health.run(inner) })
+	g.Go(func() error { return p.control.Run(inner) })
 	g.Go(func() error { p.warm(inner); return nil })
 	ended := make(chan error, 1)
 	go func() { ended <- g.Wait() }()

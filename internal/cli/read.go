@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/raxx-app/keyturn/internal/config"
+	"github.com/raxx-app/keyturn/internal/control"
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/state"
 )
@@ -38,25 +41,50 @@ func loadForReading(path string, getenv func(string) string) (config.Config, err
 	return cfg, nil
 }
 
-// openForReading opens the state beside no bot, creating nothing.
+// openForReading opens the state for reading, creating nothing. Beside a running
+// bot that is a copy of what the bot has committed.
 func openForReading(ctx context.Context, cfg config.Config) (*state.Store, error) {
 	store, err := state.Open(ctx, state.Config{Path: cfg.State.Path, ReadOnly: true})
-	if fault.ReasonOf(err) == "state_locked" {
-		return nil, heldError(cfg.State.Path, err)
+	if fault.ReasonOf(err) != "state_locked" {
+		return store, err
 	}
-	return store, err
+	store, askErr := openCopy(ctx, cfg.State.Socket)
+	if askErr != nil {
+		return nil, heldError(cfg.State.Path, errors.Join(askErr, err))
+	}
+	return store, nil
 }
 
-// heldError says that a bot is running, in the words that fit a command which
-// only wants to read.
+// openCopy has the bot at socket copy its state and opens the copy, which has no
+// name any more when it returns.
+func openCopy(ctx context.Context, socket string) (store *state.Store, err error) {
+	dir, err := os.MkdirTemp("", "keyturn-read-") // only we may look into it
+	if err != nil {
+		return nil, fmt.Errorf("make room for a copy: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "copy.db")
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // a name of our own
+	if err != nil {
+		return nil, fmt.Errorf("make room for a copy: %w", err)
+	}
+	bot := control.Dial(socket)
+	defer bot.Close()
+	if err := errors.Join(bot.Snapshot(ctx, file), file.Close()); err != nil {
+		return nil, err
+	}
+	return state.Open(ctx, state.Config{Path: path, ReadOnly: true})
+}
+
+// heldError says that a bot has the state but cannot be asked.
 func heldError(path string, cause error) error {
-	who := "A bot"
+	who := "bot"
 	if pid := state.Holder(path); pid != 0 {
-		who = fmt.Sprintf("A bot (pid %d)", pid)
+		who = fmt.Sprintf("bot (pid %d)", pid)
 	}
 	return &fault.Error{
 		Kind: fault.Conflict, Reason: "state_locked", Op: "cli.openForReading", Err: cause,
-		User: who + " is running and holds " + path + ".",
-		Fix:  "Ask it in Slack with /rotate-alpaca-paper status, or stop it and repeat this command.",
+		User: who + " holds the state but does not answer.",
+		Fix:  "Look at its log. Restarting it loses nothing: it goes on where it was.",
 	}
 }

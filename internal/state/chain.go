@@ -226,7 +226,16 @@ func Rows(ctx context.Context, store rotation.Store, id rotation.ID) ([]Entry, e
 // Export writes the record as JSON lines, one row with its hash a line, exactly
 // as it is stored. [VerifyExport] checks the result.
 func Export(ctx context.Context, store rotation.Store, w io.Writer) error {
-	return eachRow(ctx, store, "", func(_ string, stored []byte) error {
+	return ExportAfter(ctx, store, 0, w)
+}
+
+// ExportAfter is [Export] of the rows after the one with sequence seq.
+func ExportAfter(ctx context.Context, store rotation.Store, seq uint64, w io.Writer) error {
+	after := ""
+	if seq > 0 {
+		after = rowKey(seq)
+	}
+	return eachRow(ctx, store, after, func(_ string, stored []byte) error {
 		if _, err := w.Write(append(stored, '\n')); err != nil {
 			return fmt.Errorf("write audit export: %w", err)
 		}

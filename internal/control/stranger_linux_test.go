@@ -1,0 +1,72 @@
+package control_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/raxx-app/keyturn/internal/control"
+)
+
+// nobody is the user ID that Linux keeps for nobody.
+const nobody = 65534
+
+// TestStranger: another user is hung up on although the file would let them in.
+func TestStranger(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	_, path := serve(t, control.Config{Engine: two{}, Record: paper{}})
+	for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error, 1)
+	go func() { got <- asNobody(path) }()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+// asNobody connects to a socket as another user and returns an error if anybody
+// talks to it. The thread is given up: its user cannot be trusted again.
+func asNobody(path string) error {
+	runtime.LockOSThread() // without an unlock: the thread ends with the goroutine
+	if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, nobody, nobody, nobody); e != 0 {
+		return fmt.Errorf("become nobody: %w", e)
+	}
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return fmt.Errorf("make socket: %w", err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	limit := syscall.NsecToTimeval(int64(5 * time.Second))
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &limit); err != nil {
+		return fmt.Errorf("set limit: %w", err)
+	}
+	_, _ = syscall.Write(fd, []byte("GET /v1/about HTTP/1.1\r\nHost: bot\r\n\r\n"))
+	buf := make([]byte, 100)
+	n, err := syscall.Read(fd, buf)
+	if n > 0 {
+		return fmt.Errorf("a stranger was answered: %q", buf[:n])
+	}
+	if err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("read: %w, want to be hung up on", err)
+	}
+	return nil
+}
