@@ -25,10 +25,14 @@ func (e *Engine) Accept(ctx context.Context, by Actor, id ID, step StepName, rou
 			return err
 		}
 		it := s.Item(item)
-		if step != StepPropagate && step != StepVerify || it == nil || it.State != Failed {
+		switch {
+		case step == StepStore || step == StepRevoked:
+			return neverFault(step)
+		case step != StepPropagate && step != StepVerify || it == nil || it.State != Failed:
 			return lateFault()
 		}
 		now := e.now()
+		cur.pressed(PressAccept, step, round, item, by, now)
 		cur.accept(StepPropagate, item, by, why, now)
 		cur.accept(StepVerify, item, by, why, now)
 		cur.deviate(c, step, by, item+" was accepted without proof", why, now)
@@ -36,6 +40,22 @@ func (e *Engine) Accept(ctx context.Context, by Actor, id ID, step StepName, rou
 		cur.waits(s)
 		return nil
 	})
+}
+
+// neverFault refuses to accept what no reason can replace: the read-back of step
+// 4, and the proof of step 7. A rotation whose old pair is not proven dead stays
+// open; the bot asks each minute and closes it by itself.
+func neverFault(step StepName) error {
+	err := &fault.Error{
+		Kind: fault.Invalid, Reason: "never_accepted", Op: "rotation.Accept",
+		User: "The old pair is not proven dead, and that cannot be accepted with a reason.",
+		Fix:  "Look in the dashboard whether the old key is still listed. The bot asks each minute and finishes by itself when it is rejected.",
+	}
+	if step == StepStore {
+		err.User = "The pair is not stored in Infisical, and that cannot be accepted with a reason."
+		err.Fix = "Repair what step 4 says, then press Retry. If it takes long, propagate now and store later."
+	}
+	return err
 }
 
 // accept skips one item if it is not done.
@@ -83,6 +103,7 @@ func (e *Engine) StoreLaterNow(ctx context.Context, by Actor, id ID, round int, 
 			return lateFault()
 		}
 		cur.StoreLater = true
+		cur.pressed(PressStoreLater, StepStore, round, "", by, e.now())
 		if s.State == Failed {
 			s.State = Pending
 		}

@@ -142,6 +142,7 @@ func (e *Engine) Retry(ctx context.Context, by Actor, id ID, step StepName, roun
 			return lateFault()
 		}
 		cur.waits(s)
+		cur.pressed(PressRetry, step, round, item, by, e.now())
 		c.add(cur, step, by, "secret.rotate.step", map[string]any{"state": "retried", "item": item})
 		return nil
 	})

@@ -26,10 +26,11 @@ func (e *Engine) StoreAnyway(ctx context.Context, by Actor, id ID, round int, wh
 		if err != nil {
 			return err
 		}
-		if s.State != Running || s.Problem.Reason != reasonBlocked {
+		if s.State != Running || s.Problem.Reason != reasonBlocked || cur.StoreAnyway {
 			return lateFault()
 		}
 		cur.StoreAnyway = true
+		cur.pressed(PressStoreAnyway, StepValidate, round, "", by, e.now())
 		cur.deviate(c, StepValidate, by, "stored although the account is blocked", why, e.now())
 		return nil
 	})
@@ -47,7 +48,9 @@ func (e *Engine) Adopt(ctx context.Context, by Actor, id ID, round int, last4, w
 		return err
 	}
 	by = e.named(by)
-	if cur, _ := r.look(); cur.Chosen != 0 {
+	// Without a baseline there is nothing but this to go on with, so then it is a
+	// person's word; else the pair has a better use.
+	if cur, _ := r.look(); cur.Chosen != 0 && cur.Step(StepValidate).Problem.Reason != "no_baseline" {
 		if rec, ok := e.ownerOf(ctx, cur.KeySet, cur.candidate(cur.Chosen).Account); ok {
 			return ownedFault(rec.KeySet)
 		}
@@ -65,6 +68,7 @@ func (e *Engine) Adopt(ctx context.Context, by Actor, id ID, round int, last4, w
 			return &fault.Error{Kind: fault.Invalid, Reason: "wrong_last4", Op: "rotation.Adopt", User: "These are not the last four characters of the new account's number.", Fix: "Read them in the dashboard, in the switcher at the upper left."}
 		}
 		cur.Adopted = &acc
+		cur.pressed(PressAdopt, StepValidate, round, "", by, e.now())
 		cur.Deviations = append(cur.Deviations, Deviation{At: e.now(), By: by, What: "adopted account " + Masked(acc.Number), Why: why})
 		c.add(cur, StepValidate, by, "secret.rotate.adopted", map[string]any{"account": Masked(acc.Number), "why": why, "reason": s.Problem.Reason})
 		s.State, s.Problem = Pending, Problem{}

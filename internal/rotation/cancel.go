@@ -20,6 +20,9 @@ func (e *Engine) Cancel(ctx context.Context, by Actor, id ID, why string) error 
 		return clickedFault()
 	}
 	if err := e.oldStillWorks(ctx, r, &cur); err != nil {
+		if r.over() {
+			return errOver // and what was sealed is gone
+		}
 		return err
 	}
 	sealed, err := e.cfg.Store.List(ctx, sealedKey(id, ""), "", 0)

@@ -283,7 +283,7 @@ func (e *Engine) running(id ID) *run {
 
 // must returns the run of an open rotation, or a fault that says it is over.
 func (e *Engine) must(id ID) (*run, error) {
-	if r := e.running(id); r != nil {
+	if r := e.running(id); r != nil && !r.over() {
 		return r, nil
 	}
 	return nil, errOver

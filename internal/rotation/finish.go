@@ -27,7 +27,7 @@ func (e *Engine) finish(ctx context.Context, f *flight) error {
 	if err != nil {
 		return err
 	}
-	if err := e.stillAlive(ctx, f, pair); err != nil {
+	if err := e.stillAlive(ctx, f, pair, 0); err != nil {
 		return err
 	}
 	survey, surveyErr := retry(ctx, e.limits.Read, true, e.stepNote(ctx, f), func(ctx context.Context) (Survey, error) {
@@ -45,27 +45,6 @@ func (e *Engine) finish(ctx context.Context, f *flight) error {
 			return err
 		}
 		if !sleep(ctx, e.limits.Recheck) { // somebody else changed the key set's record: read it again
-			return ctx.Err()
-		}
-	}
-}
-
-// stillAlive looks at the chosen pair once more before the rotation is closed:
-// step 7 may have been hours ago. Only rejections count; what is not known now
-// was proven then.
-func (e *Engine) stillAlive(ctx context.Context, f *flight, pair Pair) error {
-	var life life
-	for {
-		p := e.probe(ctx, pair)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case life.over(p, e.limits.Recheck):
-			return e.generatedAgain(ctx, f)
-		case p.Verdict != Invalid && life.rejected.IsZero():
-			return nil
-		}
-		if !sleep(ctx, e.limits.Recheck) {
 			return ctx.Err()
 		}
 	}

@@ -55,6 +55,7 @@ func (e *Engine) Regenerate(ctx context.Context, by Actor, id ID, step StepName,
 		if why.Text == "" {
 			why = Problem{Reason: "generated_again", Text: "You asked to paste another pair.", Fix: "Generate in the dashboard and paste the new pair."}
 		}
+		cur.pressed(PressRegenerate, step, round, "", by, e.now())
 		cur.again(c, step, why, by, e.now())
 		cur.Visitor = by
 		return nil
@@ -62,7 +63,8 @@ func (e *Engine) Regenerate(ctx context.Context, by Actor, id ID, step StepName,
 }
 
 // Redo does store, propagate, verify and the proof once more with the live pair
-// (R68): the only right repair of a propagation that went wrong.
+// (R68): the only right repair of a propagation that went wrong. It is bound to
+// one of the steps that it does again, so a second press finds itself late.
 func (e *Engine) Redo(ctx context.Context, by Actor, id ID, step StepName, round int) error {
 	r, err := e.must(id)
 	if err != nil {
@@ -70,12 +72,14 @@ func (e *Engine) Redo(ctx context.Context, by Actor, id ID, step StepName, round
 	}
 	by = e.named(by)
 	return r.update(ctx, func(cur *Rotation, c *change) error {
-		if _, err := cur.at(step, round); err != nil {
+		s, err := cur.at(step, round)
+		if err != nil {
 			return err
 		}
-		if cur.Step(StepValidate).State != Done {
+		if s.Number <= cur.Step(StepValidate).Number || cur.Step(StepValidate).State != Done {
 			return lateFault()
 		}
+		cur.pressed(PressRedo, step, round, "", by, e.now())
 		cur.VerifiedAt = time.Time{} // whoever presses this says that it was not
 		cur.reset(StepStore, StepPropagate, StepVerify, StepRevoked, StepRecord)
 		c.add(cur, StepStore, by, "secret.rotate.step", map[string]any{"state": "redone"})

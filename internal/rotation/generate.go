@@ -28,11 +28,32 @@ func (e *Engine) watching(ctx context.Context, r *run) (stop func()) {
 	}
 }
 
+// watchBetween probes the old pair while no step does: after a paste, where step
+// 3 has stopped for a person, or step 4 does not get on, and the old pair was
+// still alive. From the moment it dies trading is down and people must hear.
+func (e *Engine) watchBetween(ctx context.Context, r *run) {
+	unwatched := func(cur *Rotation) bool {
+		for _, name := range []StepName{StepGenerate, StepValidate, StepRevoked} {
+			if cur.Step(name).State == Running {
+				return false
+			}
+		}
+		return cur.Outcome == Open && len(cur.Candidates) > 0 && cur.OldPrint != "" && cur.ClickedAt.IsZero()
+	}
+	for r.await(ctx, unwatched) == nil {
+		stop := e.watching(ctx, r)
+		err := r.await(ctx, func(cur *Rotation) bool { return !unwatched(cur) })
+		if stop(); err != nil {
+			return
+		}
+	}
+}
+
 // watchOld probes the old pair until ctx ends. What it sees is evidence only:
 // it never moves the rotation, so that it cannot fail it either. The pair is
 // read anew each time: in step 1 a person may put another one into the vault.
 func (e *Engine) watchOld(ctx context.Context, r *run) {
-	began := e.now()
+	began, told := e.now(), ""
 	for {
 		if r.await(ctx, func(cur *Rotation) bool { return cur.OldPrint != "" }) != nil {
 			return
@@ -49,9 +70,7 @@ func (e *Engine) watchOld(ctx context.Context, r *run) {
 		if err == nil {
 			err = e.sawOld(ctx, r, old, p)
 		}
-		if err != nil && !errors.Is(err, errOver) {
-			e.cfg.Log.ErrorContext(ctx, "old pair cannot be watched", errAttr(err))
-		}
+		told = e.tellOnce(ctx, told, err)
 		every := e.limits.ProbeFast
 		if e.now().Sub(began) >= e.limits.ProbeFastFor {
 			every = e.limits.ProbeSlow
@@ -60,6 +79,19 @@ func (e *Engine) watchOld(ctx context.Context, r *run) {
 			return
 		}
 	}
+}
+
+// tellOnce logs why the old pair cannot be watched, unless that was said the
+// last time: a state that is damaged stays so. It returns what was said.
+func (e *Engine) tellOnce(ctx context.Context, told string, err error) string {
+	if err == nil || errors.Is(err, errOver) {
+		return ""
+	}
+	if why := err.Error(); why != told {
+		e.cfg.Log.ErrorContext(ctx, "old pair cannot be watched", errAttr(err))
+		return why
+	}
+	return told
 }
 
 // sawOld stores what a probe of the old pair says.
@@ -88,6 +120,9 @@ func (r *Rotation) saw(c *change, p Probe) {
 	switch {
 	case p.Verdict == Valid:
 		r.LastOK = p.At
+		if r.OldOwner == nil {
+			r.OldOwner = &p.Account
+		}
 		if !r.FirstRejected.IsZero() && r.ClickedAt.IsZero() {
 			r.FirstRejected, c.quiet = time.Time{}, false
 		}

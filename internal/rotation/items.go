@@ -13,17 +13,22 @@ import (
 func (e *Engine) setItem(ctx context.Context, f *flight, name string, set func(*Rotation, *Item)) error {
 	return f.update(ctx, func(cur *Rotation, _ *change) error {
 		s := cur.Step(f.name)
-		it := s.Item(name)
-		if it == nil {
-			s.Items = append(s.Items, Item{Name: name, State: Pending})
-			it = &s.Items[len(s.Items)-1]
-		}
+		it := s.itemOrNew(name)
 		was := it.State
 		set(cur, it)
 		it.stamp(was, e.now())
 		cur.waits(s)
 		return nil
 	})
+}
+
+// itemOrNew returns the item called name, which is added if it is not there.
+func (s *Step) itemOrNew(name string) *Item {
+	if it := s.Item(name); it != nil {
+		return it
+	}
+	s.Items = append(s.Items, Item{Name: name, State: Pending})
+	return &s.Items[len(s.Items)-1]
 }
 
 // begin marks an item running and returns it. began is false if it does not
@@ -62,8 +67,22 @@ func (it *Item) stamp(was State, now time.Time) {
 	}
 }
 
-// fail marks the item failed with what err says to people.
-func (it *Item) fail(err error) { it.State, it.Problem = Failed, problemOf(err) }
+// failItem marks one item of the flight's step failed with what err says to
+// people, with a row of its own: the step may go on for long.
+func (e *Engine) failItem(ctx context.Context, f *flight, name string, err error) error {
+	return f.update(ctx, func(cur *Rotation, c *change) error {
+		s := cur.Step(f.name)
+		it := s.itemOrNew(name)
+		was := it.State
+		it.State, it.Problem = Failed, problemOf(err)
+		it.stamp(was, e.now())
+		cur.waits(s)
+		row := itemContext(*it)
+		row["item"], row["round"], row["tries"] = name, s.Round, it.Tries
+		c.add(cur, f.name, bot(), "secret.rotate.failed", row)
+		return nil
+	})
+}
 
 // retrying returns the note that [retry] calls before it tries again: people
 // see what fails and that the bot goes on by itself.

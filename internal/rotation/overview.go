@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -51,22 +52,13 @@ func (e *Engine) otherOwner(ctx context.Context, cur *Rotation) *OtherOwner {
 	if !slices.Contains([]string{"wrong_account", "other_account"}, cur.Step(StepValidate).Problem.Reason) {
 		return nil
 	}
-	name, last4 := e.Owner(ctx, cur)
-	if name == "" {
-		return nil
-	}
-	rec, err := e.led.record(ctx, name)
-	if err != nil { // Owner has read it a moment ago; the next look may again
-		return nil
-	}
 	for _, cand := range slices.Backward(cur.Candidates) {
-		if cand.Verdict != Valid || !cand.Account.Same(rec.Baseline) {
+		if cand.Verdict != Valid || cur.Snapshot != nil && cand.Account.Same(cur.Snapshot.Account) {
 			continue
 		}
-		if cand.Print == rec.Print {
-			return nil
+		if rec, ok := e.ownerOf(ctx, cur.KeySet, cand.Account); ok && cand.Print != rec.Print {
+			return &OtherOwner{KeySet: rec.KeySet, Last4: strings.TrimPrefix(Masked(cand.Account.Number), "…"), DeadSince: cand.At}
 		}
-		return &OtherOwner{KeySet: name, Last4: last4, DeadSince: cand.At}
 	}
 	return nil
 }

@@ -124,8 +124,8 @@ func checkShape(p Pair, complain func(field, text string)) {
 // because it comes late.
 func (e *Engine) Paste(ctx context.Context, by Actor, id ID, keyID, secretKey secret.Text) (Paste, error) {
 	by = e.named(by)
-	r := e.running(id)
-	if r == nil {
+	r, err := e.must(id)
+	if err != nil {
 		return e.pasteLate(ctx, id, keyID, secretKey)
 	}
 	p := ReadPaste(r.set.Names, keyID, secretKey)
@@ -134,7 +134,10 @@ func (e *Engine) Paste(ctx context.Context, by Actor, id ID, keyID, secretKey se
 		return Paste{}, &fault.Error{Kind: fault.Conflict, Reason: "gate_closed", Op: "rotation.Paste", User: "Step 1 is not finished, so no new pair is expected yet.", Fix: "Finish step 1 first. Do not click Generate before."}
 	}
 	old, err := e.oldPair(ctx, &cur)
-	if err != nil {
+	switch {
+	case err != nil && r.over():
+		return e.pasteLate(ctx, id, keyID, secretKey)
+	case err != nil:
 		return Paste{}, err
 	}
 	problems, warning := CheckPaste(p, old)
@@ -247,7 +250,7 @@ func (e *Engine) readBack(ctx context.Context, r *run, cand Candidate, p Pair) e
 	if err == nil && !back.Equal(p) {
 		err = fmt.Errorf("sealed pair %d opens to something else", cand.N)
 	}
-	if now, _ := r.look(); now.Outcome != Open {
+	if r.over() {
 		return nil // it was used already, and erased
 	}
 	if err != nil {

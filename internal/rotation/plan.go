@@ -46,6 +46,7 @@ func (e *Engine) own(ctx context.Context, r *run) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	wg.Go(func() { e.watchBetween(ctx, r) })
 	flying := map[StepName]*flight{}
 	landed := make(chan StepName, len(StepNames()))
 	for resumed := true; ; resumed = false {

@@ -186,6 +186,7 @@ func (e *Engine) checkPair(ctx context.Context, f *flight) error {
 func (e *Engine) rememberOld(cur *Rotation, c *change, stored Stored, probe Probe) error {
 	if print := e.cfg.Sealer.Print(stored.Pair); cur.OldPrint != print {
 		cur.OldPrint, cur.FirstRejected, cur.ClickedAt, cur.LastOK = print, time.Time{}, time.Time{}, time.Time{}
+		cur.OldOwner, cur.Snapshot = nil, nil
 	}
 	cur.OldLast4, cur.OldBefore, cur.VaultRead = stored.Pair.Last4(), stored.Version, true
 	cur.saw(c, probe)

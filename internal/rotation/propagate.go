@@ -9,9 +9,21 @@ import (
 
 // propagate is step 5 (R44–R51): every consumer at once, each with its own
 // retries; one that fails stops none of the others. It ends when each has the
-// pair. One that failed for good waits for a person.
+// pair. One that failed for good waits for a person. From here on step 6 watches
+// the pair; before, step 4 may have taken long, or the bot may have been away.
 func (e *Engine) propagate(ctx context.Context, f *flight) error {
 	if err := e.listTargets(ctx, f); err != nil {
+		return err
+	}
+	cur, err := f.ground()
+	if err != nil {
+		return err
+	}
+	pair, err := e.led.open(ctx, &cur, candidateField(cur.Chosen))
+	if err != nil {
+		return err
+	}
+	if err := e.stillAlive(ctx, f, pair, e.limits.ProbeAgain); err != nil {
 		return err
 	}
 	return e.eachTarget(ctx, f, e.apply)
@@ -109,7 +121,7 @@ func (e *Engine) oneTarget(ctx context.Context, f *flight, t Target, d Delivery,
 		case errors.Is(err, errMoved):
 			return err
 		}
-		if err := e.setItem(ctx, f, t.Name, func(_ *Rotation, it *Item) { it.fail(err) }); err != nil {
+		if err := e.failItem(ctx, f, t.Name, err); err != nil {
 			return err
 		}
 	}

@@ -58,7 +58,9 @@ func (l Limits) withDefaults() Limits {
 // to be tried again.
 func retry[T any](ctx context.Context, limit time.Duration, looks bool, note func(error), f func(context.Context) (T, error)) (T, error) {
 	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.Multiplier, b.MaxInterval, b.RandomizationFactor = 250*time.Millisecond, 2, 15*time.Second, 1
+	// Full jitter is anything from nothing to the whole wait; the library draws
+	// from nothing to twice the interval, so it is given half.
+	b.InitialInterval, b.Multiplier, b.MaxInterval, b.RandomizationFactor = 125*time.Millisecond, 2, 7500*time.Millisecond, 1
 	return backoff.Retry(ctx, func() (T, error) {
 		v, err := f(ctx)
 		switch kind := fault.KindOf(err); {

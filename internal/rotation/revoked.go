@@ -116,6 +116,9 @@ func (e *Engine) sawDead(ctx context.Context, f *flight, field string, ev Eviden
 			{Name: "at", Label: "At", Value: ev.Old.At.UTC().Format(time.RFC3339)},
 			{Name: "tries", Label: "Tries", Value: strconv.Itoa(tries)},
 		}
+		if field == fieldOld {
+			cur.saw(c, ev.Old)
+		}
 		switch {
 		case ev.New.Verdict != Valid: // no control, no proof
 		case ev.Old.Verdict == Invalid:

@@ -48,6 +48,12 @@ func (r *run) look() (Rotation, <-chan struct{}) {
 	return r.cur, r.changed
 }
 
+// over reports whether the rotation has ended.
+func (r *run) over() bool {
+	cur, _ := r.look()
+	return cur.Outcome != Open
+}
+
 // await returns when ok holds or ctx ends.
 func (r *run) await(ctx context.Context, ok func(*Rotation) bool) error {
 	for {
@@ -163,6 +169,7 @@ func clone(r Rotation) Rotation {
 	r.Candidates = slices.Clone(r.Candidates)
 	r.Deviations = slices.Clone(r.Deviations)
 	r.Ticks = slices.Clone(r.Ticks)
+	r.Presses = slices.Clone(r.Presses)
 	if r.Order != nil {
 		o := *r.Order
 		r.Order = &o

@@ -102,3 +102,30 @@ func (e *Engine) generatedAgain(ctx context.Context, f *flight) error {
 	}
 	return err
 }
+
+// stillAlive looks at the chosen pair once more before something is written with
+// it, or the rotation is closed, unless step 3 proved it less than within ago:
+// that may be hours ago after a long step 4, a restart or a late press, and no
+// dead value may ever be written (R65, R67). Only rejections count; what is not
+// known now was proven then. It returns errMoved if the pair is dead.
+func (e *Engine) stillAlive(ctx context.Context, f *flight, pair Pair, within time.Duration) error {
+	cur, err := f.ground()
+	if err != nil || e.now().Sub(cur.Step(StepValidate).Ended) < within {
+		return err
+	}
+	var life life
+	for {
+		p := e.probe(ctx, pair)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case life.over(p, e.limits.Recheck):
+			return e.generatedAgain(ctx, f)
+		case p.Verdict != Invalid && life.rejected.IsZero():
+			return nil
+		}
+		if !sleep(ctx, e.limits.Recheck) {
+			return ctx.Err()
+		}
+	}
+}

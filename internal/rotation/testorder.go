@@ -37,7 +37,7 @@ func (e *Engine) testOrder(ctx context.Context, f *flight) error {
 		if err == nil || ctx.Err() != nil || errors.Is(err, errMoved) {
 			return err
 		}
-		if err := e.setItem(ctx, f, itemOrder, func(_ *Rotation, it *Item) { it.fail(err) }); err != nil {
+		if err := e.failItem(ctx, f, itemOrder, err); err != nil {
 			return err
 		}
 		var state State

@@ -142,7 +142,7 @@ type Step struct {
 	Number  int       `json:"number"`
 	Name    StepName  `json:"name"`
 	State   State     `json:"state"`
-	Round   int       `json:"round"` // how often it was entered; buttons are bound to it
+	Round   int       `json:"round"` // buttons are bound to it: it is raised each time the step is entered or set back
 	Problem Problem   `json:"problem,omitzero"`
 	Note    string    `json:"note,omitempty"` // why it was entered again, or what it waits for
 	Items   []Item    `json:"items,omitempty"`
@@ -190,84 +190,6 @@ const (
 	Invalid Verdict = "invalid"
 	Unknown Verdict = "unknown"
 )
-
-// An Account is the part of Alpaca's account that matters here. Money is
-// decimal text, as Alpaca sends it.
-type Account struct {
-	ID          string    `json:"id"`     // stable identity
-	Number      string    `json:"number"` // whole only in the operator's own view
-	Status      string    `json:"status"`
-	CreatedAt   time.Time `json:"created_at"`
-	Flags       []string  `json:"flags,omitempty"` // blocks that are set: "trading_blocked"
-	BuyingPower string    `json:"buying_power,omitempty"`
-	Cash        string    `json:"cash,omitempty"`
-	Equity      string    `json:"equity,omitempty"`
-	Currency    string    `json:"currency,omitempty"`
-}
-
-// Active reports whether the account can trade (R20, R36).
-func (a Account) Active() bool { return a.Status == "ACTIVE" && len(a.Flags) == 0 }
-
-// Same reports whether both are the same account (R37). An account without an
-// identity is the same as none.
-func (a Account) Same(o Account) bool {
-	return a.ID != "" && a.ID == o.ID && a.Number == o.Number
-}
-
-// A Probe is one look at the vendor with one pair.
-type Probe struct {
-	Verdict   Verdict   `json:"verdict"`
-	Account   Account   `json:"account,omitzero"` // with Valid
-	Status    int       `json:"status,omitempty"` // HTTP status; 0: no answer
-	Reason    string    `json:"reason,omitempty"` // stable, with Invalid and Unknown: "unauthorized", "edge", "rate_limited", "timeout"
-	RequestID string    `json:"request_id,omitempty"`
-	At        time.Time `json:"at"`
-	Wait      int       `json:"wait,omitempty"` // seconds the vendor asked to wait
-}
-
-// A Holding is one position.
-type Holding struct {
-	Symbol string `json:"symbol"`
-	Qty    string `json:"qty"` // decimal text
-}
-
-// An Order is one order on the paper book.
-type Order struct {
-	ID        string    `json:"id"`
-	ClientID  string    `json:"client_id"`
-	Symbol    string    `json:"symbol"`
-	Side      string    `json:"side"`
-	Type      string    `json:"type"`
-	Qty       string    `json:"qty"`        // decimal text
-	FilledQty string    `json:"filled_qty"` // decimal text
-	Status    string    `json:"status"`
-	CreatedAt time.Time `json:"created_at"`
-}
-
-// Final reports whether the order can no longer change.
-func (o Order) Final() bool {
-	switch o.Status {
-	case "filled", "canceled", "expired", "rejected", "replaced":
-		return true
-	}
-	return false
-}
-
-// A Survey is what stands in the account beside its identity (R18, R22).
-type Survey struct {
-	Positions  []Holding `json:"positions"`
-	OpenOrders []Order   `json:"open_orders"`
-	MarketOpen bool      `json:"market_open"`
-	NextOpen   time.Time `json:"next_open,omitzero"`
-	NextClose  time.Time `json:"next_close,omitzero"`
-}
-
-// A Snapshot is the account and its survey before the click.
-type Snapshot struct {
-	At      time.Time `json:"at"`
-	Account Account   `json:"account"`
-	Survey  Survey    `json:"survey"`
-}
 
 // A Receipt is what a consumer remembers of an Apply. It is stored, and never
 // holds a value.
@@ -338,6 +260,7 @@ type Rotation struct {
 	Snapshot  *Snapshot `json:"snapshot,omitempty"`
 	OldPrint  string    `json:"old_print,omitempty"` // fingerprint of the current pair at the start; "" if none is known
 	OldLast4  string    `json:"old_last4,omitempty"`
+	OldOwner  *Account  `json:"old_owner,omitempty"` // whose it is, once it was seen alive
 	OldBefore Version   `json:"old_before,omitzero"`
 	VaultRead bool      `json:"vault_read,omitempty"` // OldBefore is what the vault said, even if that is nothing
 
@@ -356,6 +279,7 @@ type Rotation struct {
 
 	Order      *TestOrder  `json:"order,omitempty"`
 	Deviations []Deviation `json:"deviations,omitempty"`
+	Presses    []Press     `json:"presses,omitempty"` // what people pressed, oldest first
 	Summary    *Summary    `json:"summary,omitempty"` // with Completed
 	Seq        uint64      `json:"seq,omitempty"`     // audit sequence of the last row, for the summary
 	Head       string      `json:"head,omitempty"`    // and its hash

@@ -24,15 +24,30 @@ func (e *Engine) Owner(ctx context.Context, cur *Rotation) (keyset, last4 string
 	return "", ""
 }
 
-// ownerOf returns the record of the key set, other than keyset, whose last
-// rotation ended with this account.
+// ownerOf returns what is known of the key set, other than keyset, that has
+// this account: by its open rotation's snapshot, or by how its last one ended.
 func (e *Engine) ownerOf(ctx context.Context, keyset string, acc Account) (Record, bool) {
 	for _, other := range e.others(keyset) {
+		if rec, ok := e.opened(other.Name); ok && rec.Baseline.Same(acc) {
+			return rec, true
+		}
 		rec, err := e.led.record(ctx, other.Name)
 		if err != nil {
 			e.cfg.Log.WarnContext(ctx, "record not readable", slog.String("keyset", other.Name), errAttr(err))
 		} else if rec.Baseline.Same(acc) {
 			return rec, true
+		}
+	}
+	return Record{}, false
+}
+
+// opened returns what the open rotation of a key set found in its step 1.
+func (e *Engine) opened(keyset string) (Record, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.runs {
+		if cur, _ := r.look(); cur.KeySet == keyset && cur.OldOwner != nil {
+			return Record{KeySet: keyset, Baseline: *cur.OldOwner, Print: cur.OldPrint}, true
 		}
 	}
 	return Record{}, false
@@ -50,18 +65,16 @@ func (e *Engine) UseFor(ctx context.Context, by Actor, id ID, keyset string) (ID
 	if owner, _ := e.Owner(ctx, &cur); owner == "" || owner != keyset {
 		return "", lateFault()
 	}
-	rec, err := e.led.record(ctx, keyset)
-	if err != nil {
-		return "", err
-	}
-	var cand Candidate // the newest of that account
+	var cand Candidate // the newest that is that key set's
 	for _, c := range cur.Candidates {
-		if c.Verdict == Valid && c.Account.Same(rec.Baseline) {
-			cand = c
+		if c.Verdict != Valid {
+			continue
 		}
-	}
-	if cand.Print == rec.Print {
-		return "", inUseFault(keyset)
+		if rec, ok := e.ownerOf(ctx, cur.KeySet, c.Account); ok && rec.KeySet == keyset {
+			if cand = c; c.Print == rec.Print {
+				return "", inUseFault(keyset)
+			}
+		}
 	}
 	pair, err := e.led.open(ctx, &cur, candidateField(cand.N))
 	if err != nil {

@@ -152,6 +152,9 @@ func (e *Engine) rounds(ctx context.Context, cur *Rotation, pairs map[int]Pair, 
 	}
 	wg.Wait()
 	expected := e.expected(ctx, cur)
+	if expected == nil && oldProbe.Verdict == Valid {
+		expected = &oldProbe.Account
+	}
 	for i := range all {
 		all[i].Old, all[i].OldKnown, all[i].Expected, all[i].Opened = oldProbe, !old.Empty(), expected, cur.Opened
 		all[i].decision = Judge(all[i].Evidence)
@@ -168,14 +171,17 @@ func (e *Engine) round(ctx context.Context, pair, old Pair) (fresh, stale Probe)
 	return fresh, stale
 }
 
-// expected is the identity that the new pair must have: the snapshot's, or the
-// one that the last rotation ended with; nil if neither is known.
+// expected is the identity that the new pair must have: the adopted one, the
+// snapshot's, the old pair's when it was seen alive, or the one that the last
+// rotation ended with; nil if none is known.
 func (e *Engine) expected(ctx context.Context, cur *Rotation) *Account {
-	if cur.Adopted != nil {
+	switch {
+	case cur.Adopted != nil:
 		return cur.Adopted
-	}
-	if cur.Snapshot != nil {
+	case cur.Snapshot != nil:
 		return &cur.Snapshot.Account
+	case cur.OldOwner != nil:
+		return cur.OldOwner
 	}
 	if rec, err := e.led.record(ctx, cur.KeySet); err == nil && rec.Baseline.ID != "" {
 		return &rec.Baseline
@@ -187,6 +193,7 @@ func (e *Engine) expected(ctx context.Context, cur *Rotation) *Account {
 // for.
 func (e *Engine) judgedRound(ctx context.Context, f *flight, all []judged, best judged) error {
 	return f.update(ctx, func(cur *Rotation, c *change) error {
+		c.quiet = true
 		for _, j := range all {
 			cand := cur.candidate(j.n)
 			cand.Verdict, cand.Account = j.New.Verdict, j.New.Account
@@ -207,9 +214,9 @@ func (e *Engine) judgedRound(ctx context.Context, f *flight, all []judged, best 
 		if ev.New.Verdict == Valid && ev.Old.Verdict == Invalid {
 			cur.click(c, "the new pair works and the old one is rejected", ev.Old)
 		}
-		s := cur.Step(StepValidate)
-		s.Facts = validateFacts(ev)
-		s.Problem, s.Note, s.WaitsFor = d.Problem, "", BotActor
+		s, facts := cur.Step(StepValidate), validateFacts(ev)
+		c.quiet = c.quiet && s.Problem == d.Problem && slices.Equal(s.Facts, facts) // nothing new to tell
+		s.Facts, s.Problem, s.Note, s.WaitsFor = facts, d.Problem, "", BotActor
 		if d.Action == ActWait || d.Action == ActPaste {
 			s.Note = fmt.Sprintf("The bot looks again by itself, since %s UTC.", s.Started.Format("15:04"))
 		}
@@ -306,10 +313,14 @@ func (r *Rotation) revalidate(c *change, now time.Time) {
 	r.enter(c, StepValidate, bot(), now)
 }
 
-// reset sets steps back to pending; their items are done again.
+// reset sets steps back to pending; their items are done again, and what was
+// bound to them is too late.
 func (r *Rotation) reset(names ...StepName) {
 	for _, name := range names {
 		s := r.Step(name)
+		if s.Round > 0 {
+			s.Round++
+		}
 		s.State, s.Started, s.Ended, s.WaitsFor, s.Items, s.Facts, s.Note = Pending, time.Time{}, time.Time{}, "", nil, nil, ""
 	}
 }

@@ -54,6 +54,9 @@ func (e *Engine) storeOnce(ctx context.Context, f *flight) error {
 		if err := e.expectedThere(ctx, f, there); err != nil {
 			return there, err
 		}
+		if err := e.stillAlive(ctx, f, pair, e.limits.ProbeAgain); err != nil {
+			return there, err
+		}
 		if err := f.set.Vault.Write(ctx, pair, there.Version.KeyID == 0 || there.Version.Secret == 0); err != nil {
 			return there, err
 		}

@@ -52,6 +52,10 @@ func Judge(e Evidence) Decision {
 		return decide(ActWait, "new_unknown", "The new pair was not tried yet.", "Nothing to do: the bot tries it.")
 	}
 	acc := e.New.Account
+	if e.Expected == nil && e.OldKnown && e.Old.Verdict == Unknown {
+		return decide(ActWait, "old_unknown", "The new pair works, but no account is known to compare it with, and the old pair, which would tell, cannot be asked now. Nothing was written.",
+			"Nothing to do: the bot keeps asking.")
+	}
 	if e.Expected == nil {
 		return decide(ActAdopt, "no_baseline", fmt.Sprintf("The new pair works for account %s, but no account is known to compare it with.", acc.Number),
 			"Check in the dashboard that this is the right paper account, then adopt it.")

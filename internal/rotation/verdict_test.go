@@ -48,6 +48,8 @@ func TestJudge(t *testing.T) {
 		{name: "other account, old unknown", now: works(older), old: unknown, want: rotation.ActWait, reason: "old_unknown"},
 		{name: "other account, no old pair", now: works(older), noOld: true, want: rotation.ActAdopt, reason: "other_account"},
 		{name: "no baseline", now: works(ours), noOld: true, noBase: true, want: rotation.ActAdopt, reason: "no_baseline"},
+		{name: "no baseline, old dead", now: works(ours), old: rejected, noBase: true, want: rotation.ActAdopt, reason: "no_baseline"},
+		{name: "no baseline, old unknown", now: works(ours), old: unknown, noBase: true, want: rotation.ActWait, reason: "old_unknown"},
 		{name: "rejected, old alive", now: rejected, old: works(ours), want: rotation.ActPaste, reason: "rejected"},
 		{name: "rejected, old dead", now: rejected, old: rejected, want: rotation.ActPaste, reason: "rejected"},
 		{name: "rejected, old unknown", now: rejected, old: unknown, want: rotation.ActPaste, reason: "rejected"},

@@ -159,11 +159,10 @@ func (r *Rotation) wantsPaste(s *Step) want {
 }
 
 // down reports whether trading fails, as far as that is known: the exposed time
-// runs, and the old pair was not seen alive since it began. Before a pair is
-// pasted one rejection is not enough, because keys have flapped.
+// runs. Before a pair is pasted one rejection is not enough, because keys have
+// flapped.
 func (r *Rotation) down() bool {
-	alive := r.ClickedAt.IsZero() && r.LastOK.After(r.SealedAt) && r.LastOK.After(r.FirstRejected)
-	return r.Exposure().Running && !alive && (len(r.Candidates) > 0 || !r.ClickedAt.IsZero())
+	return r.Exposure().Running && (len(r.Candidates) > 0 || !r.ClickedAt.IsZero())
 }
 
 // IdleSince returns since when no person has done anything, and false unless
