@@ -91,6 +91,12 @@ const (
 	KindCoveredBy     = "covered_by"
 )
 
+// What a webhook is sent.
+const (
+	DeliverNotify = "notify" // that there is a new pair
+	DeliverPair   = "pair"   // the pair
+)
+
 // A Consumer is a place that must receive the pair. Which fields are set
 // depends on Kind; the others are zero.
 type Consumer struct {
@@ -108,7 +114,7 @@ type Consumer struct {
 	Channel string   // developers: D…; "" if Users is set
 
 	URL     string // webhook: where to post
-	Deliver string // webhook: "notify" or "pair"
+	Deliver string // webhook: [DeliverNotify] or [DeliverPair]
 
 	By string // covered_by: name of a consumer of the same key set that is no covered_by itself or leads to one
 }

@@ -5,29 +5,28 @@ import (
 	"strings"
 )
 
-// A kindRule says what a consumer of one kind may hold. To build a kind or a
-// setting later is to change its line in kinds.
+// A kindRule says what a consumer of one kind may hold. A new kind is a line in
+// kinds, the function that reads it, and its fields in [Consumer].
 type kindRule struct {
 	name  string
-	built bool
 	keys  []string // beside name and kind
-	later []string // keys that are read but not built yet
 	token string   // name of the variable that it needs; "" means none
 	read  func(o object, c *Consumer)
-	// target names what the consumer writes to, so that no two write to the
-	// same; empty means that it writes nowhere.
-	target func(c Consumer) []string
+	// places names each place that the consumer writes to, so that no two write
+	// to the same; nil means that it writes nowhere. An empty word means that a
+	// setting is missing, which is said already.
+	places func(c Consumer) [][]string
 }
 
 // kinds returns the kinds of consumers, in the order of the documentation.
 func kinds() []kindRule {
 	//nolint:gosec // G101: token is the name of a variable, not a credential
 	return []kindRule{
-		{name: KindHeroku, built: true, keys: []string{"app", "verify"}, token: "HEROKU_API_KEY", read: readHeroku, target: func(c Consumer) []string { return []string{c.App} }},
-		{name: KindGitHubActions, built: true, keys: []string{"repo", "environment", "dependabot"}, later: []string{"environment", "dependabot"}, token: "GITHUB_TOKEN", read: readGitHub, target: githubTarget},
-		{name: KindDevelopers, built: true, keys: []string{"users", "channel"}, read: readDevelopers},
-		{name: KindWebhook, built: false, keys: []string{"url", "deliver"}, token: "WEBHOOK_SECRET", read: readWebhook},
-		{name: KindCoveredBy, built: true, keys: []string{"by"}, read: readCoveredBy},
+		{name: KindHeroku, keys: []string{"app", "verify"}, token: "HEROKU_API_KEY", read: readHeroku, places: func(c Consumer) [][]string { return [][]string{{c.App}} }},
+		{name: KindGitHubActions, keys: []string{"repo", "environment", "dependabot"}, token: "GITHUB_TOKEN", read: readGitHub, places: githubStores},
+		{name: KindDevelopers, keys: []string{"users", "channel"}, read: readDevelopers},
+		{name: KindWebhook, keys: []string{"url", "deliver"}, token: "WEBHOOK_SECRET", read: readWebhook}, // one receiver may serve several key sets: events name theirs
+		{name: KindCoveredBy, keys: []string{"by"}, read: readCoveredBy},
 	}
 }
 
@@ -92,18 +91,9 @@ func (o object) unknown(keys, known []string, what string) {
 	}
 }
 
-// check reports what is not built yet, a token that is not set, and a target
-// that another consumer writes to.
+// check reports a token that is not set, and a place that another consumer
+// writes to.
 func (k kindRule) check(o object, c Consumer, names Infisical, env environment, taken claims) {
-	if !k.built {
-		o.at("kind").wrong("is a kind that is not built yet: "+k.name, "remove this consumer and update that place by hand, or write covered_by if another consumer reaches it")
-		return
-	}
-	for _, key := range k.later {
-		if p := o.at(key); p.given() {
-			p.wrong("is not built yet", "remove it and update that place by hand")
-		}
-	}
 	if k.token != "" && env.absent[k.token] {
 		env.absent[k.token] = false // once is enough
 		o.wrong("needs "+k.token+", which is not set", fixFor(k.token))
@@ -111,17 +101,18 @@ func (k kindRule) check(o object, c Consumer, names Infisical, env environment, 
 	if k.name == KindGitHubActions && (reserved(names.KeyID) || reserved(names.Secret)) {
 		o.wrong("cannot hold a secret whose name starts with GITHUB_", "give key_id and secret other names in infisical; GitHub keeps that prefix for itself")
 	}
-	if k.target == nil || names.KeyID == "" || names.Secret == "" {
+	if k.places == nil || names.KeyID == "" || names.Secret == "" {
 		return
 	}
-	target := k.target(c)
-	if slices.Contains(target, "") {
-		return
-	}
-	for _, name := range []string{names.KeyID, names.Secret} {
-		if before := taken.claim(o.path, append([]string{k.name, name}, target...)...); before != "" && before != o.path {
-			o.wrong("writes to the same place as "+before, "remove one of the two, or give one key set other names in infisical")
-			return
+	for _, place := range k.places(c) {
+		if slices.Contains(place, "") {
+			continue
+		}
+		for _, name := range []string{names.KeyID, names.Secret} {
+			if before := taken.claim(o.path, append([]string{k.name, name}, place...)...); before != "" && before != o.path {
+				o.wrong("writes to the same place as "+before, "remove one of the two, or give one key set other names in infisical")
+				return
+			}
 		}
 	}
 }
@@ -146,12 +137,15 @@ func readGitHub(o object, c *Consumer) {
 	c.Dependabot = o.flag("dependabot")
 }
 
-// githubTarget returns the store; GitHub ignores case in owner and name.
-func githubTarget(c Consumer) []string {
-	if c.Repo == "" {
-		return []string{""}
+// githubStores returns the stores of secrets; GitHub ignores case in owner, name
+// and environment.
+func githubStores(c Consumer) [][]string {
+	repo := strings.ToLower(c.Repo)
+	out := [][]string{{repo, "environment " + strings.ToLower(c.Environment)}}
+	if c.Dependabot {
+		out = append(out, []string{repo, "dependabot"})
 	}
-	return []string{strings.ToLower(c.Repo), "environment " + strings.ToLower(c.Environment)}
+	return out
 }
 
 // readDevelopers reads what kind developers has.
@@ -169,7 +163,7 @@ func readDevelopers(o object, c *Consumer) {
 // readWebhook reads what kind webhook has.
 func readWebhook(o object, c *Consumer) {
 	c.URL = o.need("url", webURL)
-	c.Deliver = o.may("deliver", "notify", oneOf("is not a way to deliver", "notify", "pair"))
+	c.Deliver = o.may("deliver", DeliverNotify, oneOf("is not a way to deliver", DeliverNotify, DeliverPair))
 }
 
 // readCoveredBy reads what kind covered_by has.

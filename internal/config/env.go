@@ -29,6 +29,10 @@ type variable struct {
 // oneWord is the rule of most tokens. Anything else would break a header.
 var oneWord = matching(`^[!-~]+$`, "holds characters that no token has", "copy the token again, without spaces and line breaks inside")
 
+// signingKey is the rule of a secret that signs: long enough not to be guessed
+// from a signature.
+var signingKey = matching(`^[!-~]{16,}$`, "is shorter than 16 characters, or holds a space", "set it to what openssl rand -hex 32 prints, the same at the receivers")
+
 // prefixed is the rule of a token that starts with a known word.
 func prefixed(prefix, what string) rule {
 	return matching(`^`+prefix+`[!-~]+$`, what, "set it to the token that starts with "+prefix)
@@ -65,7 +69,7 @@ func variables() []variable {
 		{"GITHUB_TOKEN", false, oneWord, func(t *Tokens) *secret.Text { return &t.GitHub }, "a token that may write the repository's Actions secrets"},
 		{"STATE_KEY", true, identities, func(t *Tokens) *secret.Text { return &t.StateKey }, "the age identities that seal the state: what age-keygen writes"},
 		{"DOWNSTREAM_TOKEN", false, oneWord, func(t *Tokens) *secret.Text { return &t.Downstream }, "the bearer token of the downstream API"},
-		{"WEBHOOK_SECRET", false, oneWord, func(t *Tokens) *secret.Text { return &t.Webhook }, "the secret that signs webhooks"},
+		{"WEBHOOK_SECRET", false, signingKey, func(t *Tokens) *secret.Text { return &t.Webhook }, "the secret that signs webhooks, the same as at the receivers: what openssl rand -hex 32 prints"},
 		{"PAGERDUTY_ROUTING_KEY", false, oneWord, func(t *Tokens) *secret.Text { return &t.PagerDutyRouting }, "the routing key of an Events v2 integration"},
 	}
 }

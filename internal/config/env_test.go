@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/raxx-app/keyturn/internal/secret"
 )
 
 func TestEnvironmentProblems(t *testing.T) {
@@ -29,7 +31,7 @@ func TestEnvironmentProblems(t *testing.T) {
 			name: "nothing set",
 			set: map[string]string{
 				"SLACK_BOT_TOKEN": "", "SLACK_APP_TOKEN": "", "INFISICAL_CLIENT_ID": "", "INFISICAL_CLIENT_SECRET": "",
-				"HEROKU_API_KEY": "", "GITHUB_TOKEN": "", "STATE_KEY": "",
+				"HEROKU_API_KEY": "", "GITHUB_TOKEN": "", "WEBHOOK_SECRET": "", "STATE_KEY": "",
 			},
 			want: []string{
 				"0 SLACK_BOT_TOKEN: is not set", "0 SLACK_APP_TOKEN: is not set", "0 INFISICAL_CLIENT_ID: is not set",
@@ -51,6 +53,7 @@ func TestEnvironmentProblems(t *testing.T) {
 		{name: "user token", set: map[string]string{"SLACK_BOT_TOKEN": "xoxp-" + canary}, want: []string{"0 SLACK_BOT_TOKEN: is not the token of a Slack bot"}},
 		{name: "line break inside", set: map[string]string{"HEROKU_API_KEY": canary + "\r\nX-Evil: 1"}, want: []string{"0 HEROKU_API_KEY: holds characters that no token has"}},
 		{name: "wrong token that nobody needs", set: map[string]string{"DOWNSTREAM_TOKEN": canary + " x"}, want: []string{"0 DOWNSTREAM_TOKEN: holds characters that no token has"}},
+		{name: "signing key that can be guessed", set: map[string]string{"WEBHOOK_SECRET": "whs-" + canary}, want: []string{"0 WEBHOOK_SECRET: is shorter than 16 characters, or holds a space"}},
 		{name: "state key is a recipient", set: map[string]string{"STATE_KEY": "age1" + canary}, want: []string{"0 STATE_KEY: is not a list of age identities"}},
 		{name: "state key is comments only", set: map[string]string{"STATE_KEY": "# " + canary}, want: []string{"0 STATE_KEY: is not a list of age identities"}},
 		{name: "from a file", set: map[string]string{"SLACK_BOT_TOKEN": "", "SLACK_BOT_TOKEN_FILE": file("bot", "xoxb-"+canary+"\n")}},
@@ -105,6 +108,30 @@ func TestEnvironmentProblems(t *testing.T) {
 				t.Errorf("bot token has %d characters, want %d: trimmed", cfg.Tokens.SlackBot.Len(), len("xoxb-"+canary))
 			}
 		})
+	}
+}
+
+// TestWebhookNeedsItsSecret: without it events could not be signed.
+func TestWebhookNeedsItsSecret(t *testing.T) {
+	env := tokens()
+	delete(env, "WEBHOOK_SECRET")
+	const demo = "{name: demo, kind: covered_by, by: api}"
+	text := strings.Replace(base, demo, "{name: demo, kind: webhook, url: https://a.example/hook}\n      - {name: risk, kind: webhook, url: https://a.example/risk}", 1)
+	_, err := Load(write(t, text), lookup(env))
+	if diff := cmp.Diff([]string{"12 keysets[0].consumers[3]: needs WEBHOOK_SECRET, which is not set"}, problems(t, err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	env["WEBHOOK_SECRET"] = "webhook-" + canary + "-00"
+	cfg, err := Load(write(t, text), lookup(env))
+	if err != nil {
+		t.Fatalf("Load = %v, want no problem", err)
+	}
+	want := []Consumer{
+		{Name: "demo", Kind: KindWebhook, URL: "https://a.example/hook", Deliver: DeliverNotify},
+		{Name: "risk", Kind: KindWebhook, URL: "https://a.example/risk", Deliver: DeliverNotify},
+	}
+	if diff := cmp.Diff(want, cfg.KeySets[0].Consumers[3:]); diff != "" || !cfg.Tokens.Webhook.Equal(secret.New("webhook-"+canary+"-00")) {
+		t.Errorf("consumers (-want +got):\n%s\nor the secret is another one", diff)
 	}
 }
 

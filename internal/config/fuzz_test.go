@@ -14,6 +14,7 @@ func FuzzLoad(f *testing.F) {
 		"keysets: [{name: x, consumers: [{name: y, kind: covered_by, by: y}]}]", "keysets:\n-\n-\n", "slack: {ops_users: [[U1], {a: b}, null]}",
 		"schedules: {reminders: TZ=, sentinel: \"@every 999999999999h\", timezone: ../etc}", "schedules: {reminders: \"*/0 * * * *\"}",
 		"endpoints: {alpaca: \"http://127.0.0.1:0x1\", slack: \"http://[::1%25eth0]:1\"}", "slack: |\n  a\n\n  b\nstate: >\n  x\n", "a: \"\\\n\"", "\t", "%YAML 9.9\n---\na", "...", "--- a\n--- b",
+		strings.Replace(base, "{name: demo, kind: covered_by, by: api}", "{name: demo, kind: webhook, url: http://[::1]:1/a?b, deliver: pair}", 1),
 		base + "    test_order:\n      url: https://a.example\n      order: {symbol: AAPL, qty: 1, side: buy, type: limit, limit_price: 1.00, time_in_force: day, mode: paper}\n",
 	} {
 		f.Add(seed)
@@ -64,7 +65,7 @@ func checkSafe(t *testing.T, cfg Config) {
 			t.Errorf("key set %q: test order %+v", k.Name, o.Order)
 		}
 		for _, c := range k.Consumers {
-			if c.Kind == "" || c.Kind == KindWebhook || c.Kind == KindCoveredBy && c.By == c.Name {
+			if c.Kind == "" || c.Kind == KindWebhook && (!webURL.ok(c.URL) || c.Deliver != DeliverNotify && c.Deliver != DeliverPair) || c.Kind == KindCoveredBy && c.By == c.Name {
 				t.Errorf("key set %q: consumer %+v", k.Name, c)
 			}
 		}

@@ -39,7 +39,7 @@ func tokens() map[string]string {
 	return map[string]string{
 		"SLACK_BOT_TOKEN": "xoxb-" + canary, "SLACK_APP_TOKEN": "xapp-" + canary,
 		"INFISICAL_CLIENT_ID": "id-" + canary, "INFISICAL_CLIENT_SECRET": "secret-" + canary,
-		"HEROKU_API_KEY": "HRKU-" + canary, "GITHUB_TOKEN": "ghp_" + canary,
+		"HEROKU_API_KEY": "HRKU-" + canary, "GITHUB_TOKEN": "ghp_" + canary, "WEBHOOK_SECRET": "webhook-" + canary + "-00",
 		"STATE_KEY": "# created: today\n# public key: age1x\nAGE-SECRET-KEY-1" + canary + "\nAGE-SECRET-KEY-PQ-1" + canary,
 	}
 }
@@ -115,6 +115,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 			SlackBot: secret.New("xoxb-" + canary), SlackApp: secret.New("xapp-" + canary),
 			InfisicalID: secret.New("id-" + canary), InfisicalSecret: secret.New("secret-" + canary),
 			Heroku: secret.New("HRKU-" + canary), GitHub: secret.New("ghp_" + canary),
+			Webhook:  secret.New("webhook-" + canary + "-00"),
 			StateKey: secret.New(tokens()["STATE_KEY"]),
 		},
 	}

@@ -95,6 +95,15 @@ type place struct {
 	what   string // "secret ALPACA_PAPER_API_KEY_ID"; "" means the repository itself
 	needs  string // the permission, as GitHub's pages call it
 	writes bool
+	env    bool // it is about an environment
+}
+
+// entry names the settings in bot.yml that a wrong place comes from.
+func (p place) entry() string {
+	if p.env {
+		return "repo and environment"
+	}
+	return "repo"
 }
 
 // subject names what the call is about.

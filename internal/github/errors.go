@@ -98,7 +98,7 @@ func refused(out *fault.Error, p place, resp *http.Response) {
 	case status == http.StatusNotFound:
 		out.Kind, out.Reason = fault.NotFound, "not_found"
 		out.User = "GitHub does not show " + p.subject() + ": there is no such thing, or the token lacks " + p.needs + "."
-		out.Fix = "Check the consumer's repo in bot.yml, then what the token may see and do (" + p.needs + "), then press Retry."
+		out.Fix = "Check the consumer's " + p.entry() + " in bot.yml, then what the token may see and do (" + p.needs + "), then press Retry."
 	case status == http.StatusConflict:
 		out.Kind, out.Reason = fault.Conflict, "conflict"
 		out.User = "Somebody else changed " + p.subject() + " at the same time."

@@ -33,6 +33,10 @@ type Repo struct {
 	Environment string         // "" means the repository's own Actions secrets
 	Dependabot  bool           // also the store that runs started by Dependabot see
 	Names       rotation.Names // of the two secrets
+	Covered     []Place        // of the same repository and names, that consumers write to; this one may be among them
+
+	mu   sync.Mutex
+	seen shadow // when it was last looked
 }
 
 var _ rotation.Consumer = (*Repo)(nil)
@@ -49,7 +53,8 @@ type half struct {
 }
 
 // Ready implements [rotation.Consumer]. Readable keys never prove that a write
-// will work, so the best level is unproven.
+// will work, so the best level is unproven. It warns of stores that hold the
+// same names and that nobody updates.
 func (r *Repo) Ready(ctx context.Context) rotation.Readiness {
 	stores, err := r.stores()
 	if err != nil {
@@ -60,14 +65,20 @@ func (r *Repo) Ready(ctx context.Context) rotation.Readiness {
 		repo    repository
 		repoErr error
 		keyErrs = make([]error, len(stores))
+		others  shadow
 	)
 	wg.Go(func() { repo, repoErr = r.Client.repository(ctx, stores[0]) })
+	wg.Go(func() { others = r.shadow(ctx, stores) })
 	for i, s := range stores {
 		wg.Go(func() { _, keyErrs[i] = s.publicKey(ctx) })
 	}
 	wg.Wait()
+	r.remember(others)
 	if repoErr == nil {
 		repoErr = r.mayWrite(repo)
+	}
+	if repoErr == nil {
+		repoErr = others.missing(r)
 	}
 	// The repository comes first: of equals its error says more.
 	if err := worst(append([]error{repoErr}, keyErrs...)...); err != nil {
@@ -84,7 +95,28 @@ func (r *Repo) Ready(ctx context.Context) rotation.Readiness {
 			out.Detail += "; the bot's own GitHub token expires " + stamp(at)
 		}
 	}
+	for _, more := range []string{others.warning(r), others.blindness()} {
+		if more != "" {
+			out.Detail += "; " + more
+		}
+	}
+	out.Facts = append(out.Facts, others.facts(r)...)
 	return out
+}
+
+// remember keeps what was seen in step 1, so that the proof can repeat it
+// without asking while trading is down.
+func (r *Repo) remember(s shadow) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = s
+}
+
+// remembered returns what was seen in step 1; nothing after a restart.
+func (r *Repo) remembered() shadow {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen
 }
 
 // mayWrite returns why nobody could write with this token, or nil.
@@ -118,7 +150,7 @@ func (r *Repo) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receipt
 	facts := []rotation.Fact{
 		{Name: "repo", Label: "Repository", Value: r.Name},
 		{Name: "stores", Label: "Written to", Value: labels(stores)},
-		{Name: "queued_runs", Label: "Queued runs", Value: "runs already queued keep the old value"},
+		{Name: "queued_runs", Label: "Queued runs", Value: r.keepOld()},
 	}
 	if r.unchanged(ctx, stores, d) {
 		return rotation.Receipt{At: r.Client.now().UTC(), Unchanged: true, Print: d.Print, Data: maps.Clone(d.Last.Data), Facts: facts}, nil
@@ -180,6 +212,15 @@ func (r *Repo) deliver(ctx context.Context, s store, p rotation.Pair) []half {
 		}
 	}
 	return halves
+}
+
+// keepOld says which runs go on with the old value: secrets of a repository are
+// read when a run is queued, those of an environment when a job starts.
+func (r *Repo) keepOld() string {
+	if r.Environment != "" && !r.Dependabot {
+		return "jobs already started keep the old value"
+	}
+	return "runs already queued keep the old value"
 }
 
 // outcome is nil if every half was written; otherwise it says which were not.

@@ -60,7 +60,7 @@ func (s store) place(op, what string, writes bool) place {
 	case environmentStore:
 		needs = "the permission Environments: read and write"
 	}
-	return place{op: op, repo: s.owner + "/" + s.name, what: what, needs: needs, writes: writes}
+	return place{op: op, repo: s.owner + "/" + s.name, what: what, needs: needs, writes: writes, env: s.kind == environmentStore}
 }
 
 // A publicKey is what values are sealed to.

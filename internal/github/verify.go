@@ -63,7 +63,15 @@ func (r *Repo) Verify(ctx context.Context, d rotation.Delivery, rec rotation.Rec
 	if len(waits) > 0 {
 		return rotation.Proof{Detail: strings.Join(waits, "; "), Facts: out.Facts}, nil
 	}
-	out.Detail = "both secrets written " + stamp(looks[0].updated) + "; runs already queued keep the old value"
+	out.Detail = "both secrets written " + stamp(looks[0].updated) + "; " + r.keepOld()
+	if len(stores) > 1 {
+		out.Detail = "both secrets written to " + labels(stores) + " " + stamp(looks[0].updated) + "; " + r.keepOld()
+	}
+	others := r.remembered()
+	if w := others.warning(r); w != "" {
+		out.Detail += "; " + w
+	}
+	out.Facts = append(out.Facts, others.facts(r)...)
 	return out, nil
 }
 
@@ -162,7 +170,7 @@ func labels(stores []store) string {
 	for _, s := range stores {
 		out = append(out, s.label())
 	}
-	return strings.Join(out, ", ")
+	return strings.Join(out, " and ")
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -172,6 +172,8 @@ func TestReady(t *testing.T) {
 	noPush.Push, noPush.Admin = false, false
 	expiring.Expires = start.Add(48 * time.Hour)
 	blind.Repos = []string{"raxx/web"}
+	unlisted, noEnv, noBot := full(), full(), full()
+	unlisted.Actions, noEnv.Environments, noBot.Dependabot = githubsim.None, githubsim.None, githubsim.None
 	tests := []struct {
 		name   string
 		access *githubsim.Access
@@ -188,7 +190,11 @@ func TestReady(t *testing.T) {
 		{name: "archived", sim: func(s *githubsim.Sim) { s.Archive("raxx", "raptor") }, level: rotation.NotReady, reason: "archived", text: "archived"},
 		{name: "no Secrets permission", access: &readOnly, level: rotation.NotReady, reason: "forbidden", text: "Actions secrets"},
 		{name: "repository not in the token", access: &blind, level: rotation.NotReady, reason: "not_found", text: "there is no such thing, or the token lacks"},
-		{name: "unknown environment", repo: func(r *github.Repo) { r.Environment = "prod" }, level: rotation.NotReady, reason: "not_found", text: "Environments: read and write"},
+		{name: "unknown environment", repo: func(r *github.Repo) { r.Environment = "prod" }, level: rotation.NotReady, reason: "no_environment", text: "has no environment prod"},
+		{name: "environment in other letters", repo: func(r *github.Repo) { r.Environment = "paper" }, sim: func(s *githubsim.Sim) { s.AddRepo("raxx", "raptor", "paper", "Paper-2") }, level: rotation.Unproven, text: "a write cannot be proven by reading"},
+		{name: "unknown environment that cannot be listed", access: &unlisted, repo: func(r *github.Repo) { r.Environment = "prod" }, level: rotation.NotReady, reason: "not_found", text: "Environments: read and write"},
+		{name: "no Environments permission", access: &noEnv, repo: func(r *github.Repo) { r.Environment = "paper" }, level: rotation.NotReady, reason: "forbidden", text: "environment paper"},
+		{name: "no Dependabot permission", access: &noBot, repo: func(r *github.Repo) { r.Dependabot = true }, level: rotation.NotReady, reason: "forbidden", text: "Dependabot secrets"},
 		{name: "not a name", repo: func(r *github.Repo) { r.Name = "raxx/raptor/../web" }, level: rotation.NotReady, reason: "bad_repo", text: "owner/name"},
 		{name: "renamed", sim: func(s *githubsim.Sim) { s.Rename("raxx", "raptor", "hawk") }, level: rotation.NotReady, reason: "redirected", text: "renamed or moved"},
 		{name: "away", sim: func(s *githubsim.Sim) { s.Inject(simhttp.Fault{Status: 500}) }, level: rotation.NotReady, reason: "unavailable", text: "status 500"},

@@ -101,12 +101,26 @@ func (a *App) Ready(ctx context.Context) rotation.Readiness {
 			detail = append(detail, fmt.Sprintf("Release v%d is still pending.", newest.Version))
 		}
 	}
+	if hasPhase(v.releases) {
+		detail = append(detail, phaseText)
+		r.Facts = append(r.Facts, rotation.Fact{Name: "release_phase", Label: "Release phase", Value: "on: live only when the release command succeeds"})
+	}
 	if v.preboot == "on" {
 		detail = append(detail, prebootText)
 	}
 	r.Facts = append(r.Facts, prebootFact(v.preboot)...)
 	r.Detail = strings.Join(detail, " ")
 	return r
+}
+
+// hasPhase reports whether the app has a release command, as far as the newest
+// deploy or change of config vars shows; changes of add-ons never run it
+// (devcenter.heroku.com/articles/release-phase). list is newest first.
+func hasPhase(list []Release) bool {
+	i := slices.IndexFunc(list, func(r Release) bool {
+		return strings.HasPrefix(r.Description, "Deploy") || strings.HasPrefix(r.Description, "Set ")
+	})
+	return i >= 0 && list[i].Command
 }
 
 // Apply implements [rotation.Consumer]. It sets both vars in one request, which

@@ -143,6 +143,7 @@ type Release struct {
 	Version     int
 	Status      string // pending, succeeded, failed, expired
 	Description string // "Set A, B config vars"
+	Command     bool   // it runs, or ran, the app's release command; its output may hold secrets and is never read
 }
 
 // Releases returns the newest n releases, newest first.
@@ -154,7 +155,7 @@ func (c *Client) Releases(ctx context.Context, app string, n int) ([]Release, er
 	})
 	out := make([]Release, 0, len(list))
 	for _, r := range list {
-		out = append(out, Release{Version: r.Version, Status: r.Status, Description: r.Description})
+		out = append(out, readRelease(&r))
 	}
 	slices.SortFunc(out, func(a, b Release) int { return b.Version - a.Version })
 	return out, err
@@ -172,7 +173,11 @@ func (c *Client) Release(ctx context.Context, app string, version int) (Release,
 	if err != nil {
 		return Release{}, err
 	}
-	return Release{Version: r.Version, Status: r.Status, Description: r.Description}, nil
+	return readRelease(r), nil
+}
+
+func readRelease(r *api.Release) Release {
+	return Release{Version: r.Version, Status: r.Status, Description: r.Description, Command: r.OutputStreamURL != nil && *r.OutputStreamURL != ""}
 }
 
 // A Dyno is one running process of an app.

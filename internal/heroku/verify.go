@@ -11,6 +11,8 @@ import (
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
+const phaseText = "The app has a release command: the new pair goes live only when that succeeds."
+
 const prebootText = "Preboot is on: for about three minutes after the release, old dynos that Heroku does not show may still answer with the old pair."
 
 // Verify implements [rotation.Consumer]. It is one look: the release succeeded,
@@ -42,7 +44,7 @@ func (a *App) Verify(ctx context.Context, d rotation.Delivery, r rotation.Receip
 	case release.Status == "failed":
 		return rotation.Proof{}, a.releaseFailed("heroku.Verify", release.Version)
 	case release.Version != 0 && release.Status != "succeeded" && release.Status != "expired":
-		return rotation.Proof{Detail: fmt.Sprintf("release v%d is %s", release.Version, status(release)), Facts: facts}, nil
+		return rotation.Proof{Detail: unfinished(release), Facts: facts}, nil
 	}
 	if varsErr != nil {
 		return rotation.Proof{}, fmt.Errorf("read config vars of %s: %w", a.Name, varsErr)
@@ -54,6 +56,9 @@ func (a *App) Verify(ctx context.Context, d rotation.Delivery, r rotation.Receip
 		return rotation.Proof{}, fmt.Errorf("read dynos of %s: %w", a.Name, dynosErr)
 	}
 	done, detail, more := judge(dynos, release.Version)
+	if done && r.Data[dataPreboot] == "on" {
+		detail += ". " + prebootText
+	}
 	return rotation.Proof{Done: done, Detail: detail, Facts: append(facts, more...)}, nil
 }
 
@@ -168,6 +173,15 @@ func releaseFact(r Release) []rotation.Fact {
 	return []rotation.Fact{{Name: "release", Label: "Release", Value: fmt.Sprintf("v%d %s", r.Version, status(r))}}
 }
 
+// unfinished says what a release waits for.
+func unfinished(r Release) string {
+	text := fmt.Sprintf("release v%d is %s", r.Version, status(r))
+	if r.Command {
+		text += ": its release command still runs"
+	}
+	return text
+}
+
 // status returns one of the schema's states, never an unknown text.
 func status(r Release) string {
 	switch r.Status {
@@ -181,7 +195,7 @@ func prebootFact(preboot string) []rotation.Fact {
 	if preboot != "on" {
 		return nil
 	}
-	return []rotation.Fact{{Name: "preboot", Label: "Preboot", Value: prebootText}}
+	return []rotation.Fact{{Name: "preboot", Label: "Preboot", Value: "on: for about 3 minutes old dynos may use the old pair"}}
 }
 
 // failed turns an error into a failed readiness.

@@ -24,6 +24,7 @@ type Access struct {
 	Secrets      Level // fine-grained: "Secrets"
 	Environments Level // fine-grained: "Environments", for environment stores
 	Dependabot   Level // fine-grained: "Dependabot secrets"
+	Actions      Level // fine-grained: "Actions", to list environments
 	Hide         bool  // answers 404 instead of 403 where a permission is missing; both are seen in the wild
 
 	Push    bool      // the person's role in the repositories
@@ -34,7 +35,7 @@ type Access struct {
 
 // FullAccess is a fine-grained token that may do everything here.
 func FullAccess() Access {
-	return Access{Secrets: Write, Environments: Write, Dependabot: Write, Push: true, Admin: true}
+	return Access{Secrets: Write, Environments: Write, Dependabot: Write, Actions: Read, Push: true, Admin: true}
 }
 
 // Grant makes token valid, or changes what it may do.

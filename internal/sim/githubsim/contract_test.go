@@ -381,8 +381,8 @@ func TestOurClientAgainstTheDescriptionR49(t *testing.T) {
 				t.Errorf("Verify = %+v, %v, want done", proof, err)
 			}
 		}
-		if sp.seen != 2*(2+6+4) {
-			t.Errorf("exchanges checked = %d, want 24", sp.seen)
+		if sp.seen != 2*(4+6+4) {
+			t.Errorf("exchanges checked = %d, want 28", sp.seen)
 		}
 	}
 }

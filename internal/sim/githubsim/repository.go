@@ -2,8 +2,14 @@ package githubsim
 
 import (
 	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 )
+
+const docsEnvironments = docs + "/deployments/environments#list-environments"
 
 // repository is what the service shows of a repository. No exchange is
 // recorded; the fields are those that the schema "repository" of
@@ -36,6 +42,39 @@ func (c *call) repository(r *repo) map[string]any {
 		out[what+"_url"] = api + "/" + what
 	}
 	return out
+}
+
+// environments lists the environments by name. No exchange is recorded; the
+// fields are those that the schema "environment" of
+// openapi.actions-secrets.subset.json requires. A fine-grained token needs
+// Actions: read (docs.github.com/rest/deployments/environments).
+func (c *call) environments(r *repo) {
+	c.w.Header().Set("X-Accepted-GitHub-Permissions", "actions=read")
+	if c.token.Scopes == nil && c.token.Actions == None {
+		if c.token.Hide {
+			c.notFound(docsEnvironments)
+			return
+		}
+		c.fail(http.StatusForbidden, "Resource not accessible by personal access token", docsEnvironments)
+		return
+	}
+	all := []map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(r.stores)) {
+		name, ok := strings.CutPrefix(key, "environments/")
+		if !ok {
+			continue
+		}
+		path := r.owner + "/" + r.name
+		all = append(all, map[string]any{
+			"id": len(all) + 1, "node_id": fmt.Sprintf("EN_%d", len(all)+1), "name": name,
+			"url":        "https://api.github.com/repos/" + path + "/environments/" + url.PathEscape(name),
+			"html_url":   "https://github.com/" + path + "/deployments/activity_log?environments_filter=" + url.QueryEscape(name),
+			"created_at": "2024-01-01T00:00:00Z", "updated_at": "2024-01-01T00:00:00Z", "protection_rules": []any{}, "deployment_branch_policy": nil,
+		})
+	}
+	total := len(all)
+	from, to := c.page(total)
+	c.json(http.StatusOK, map[string]any{"total_count": total, "environments": all[from:to]})
 }
 
 func owner(login string) map[string]any {

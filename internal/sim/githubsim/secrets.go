@@ -71,6 +71,17 @@ func (c *call) secrets(r *repo, name string, rest []string) {
 }
 
 func (c *call) list(st *store) {
+	all := make([]shown, 0, len(st.secrets))
+	for name, e := range st.secrets {
+		all = append(all, show(name, e))
+	}
+	slices.SortFunc(all, func(a, b shown) int { return strings.Compare(a.Name, b.Name) })
+	from, to := c.page(len(all))
+	c.json(http.StatusOK, map[string]any{"total_count": len(all), "secrets": all[from:to]})
+}
+
+// page returns which entries of a list of n the call asks for.
+func (c *call) page(n int) (from, to int) {
 	perPage, page := 30, 1
 	if n, err := strconv.Atoi(c.r.URL.Query().Get("per_page")); err == nil && n > 0 {
 		perPage = min(n, 100)
@@ -78,16 +89,8 @@ func (c *call) list(st *store) {
 	if n, err := strconv.Atoi(c.r.URL.Query().Get("page")); err == nil && n > 0 {
 		page = n
 	}
-	all := make([]shown, 0, len(st.secrets))
-	for name, e := range st.secrets {
-		all = append(all, show(name, e))
-	}
-	slices.SortFunc(all, func(a, b shown) int { return strings.Compare(a.Name, b.Name) })
-	from := min((page-1)*perPage, len(all))
-	c.json(http.StatusOK, map[string]any{
-		"total_count": len(all),
-		"secrets":     all[from:min(from+perPage, len(all))],
-	})
+	from = min((page-1)*perPage, n)
+	return from, min(from+perPage, n)
 }
 
 func (c *call) get(st *store, name string) {

@@ -147,6 +147,8 @@ func (c *call) route() {
 	case len(parts) == 3 && c.r.Method == http.MethodGet:
 		c.w.Header().Set("X-Accepted-GitHub-Permissions", "metadata=read")
 		c.json(http.StatusOK, c.repository(r))
+	case len(parts) == 4 && parts[3] == "environments" && c.r.Method == http.MethodGet:
+		c.environments(r)
 	case len(parts) >= 5 && parts[4] == "secrets" && (parts[3] == Actions || parts[3] == Dependabot):
 		c.secrets(r, parts[3], parts[5:])
 	case len(parts) >= 6 && parts[3] == "environments" && parts[5] == "secrets":

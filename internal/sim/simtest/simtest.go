@@ -11,6 +11,7 @@ import (
 	"github.com/raxx-app/keyturn/internal/sim/infisicalsim"
 	"github.com/raxx-app/keyturn/internal/sim/raptorsim"
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
+	"github.com/raxx-app/keyturn/internal/sim/webhooksim"
 )
 
 // Alpaca starts Alpaca's paper host, without accounts.
@@ -47,6 +48,12 @@ func Raptor(t testing.TB, cfg raptorsim.Config) *raptorsim.Sim {
 func Slack(t testing.TB, cfg slacksim.Config) *slacksim.Workspace {
 	t.Helper()
 	return run(t, "Slack", slacksim.New(cfg))
+}
+
+// Webhook starts a receiver of the bot's webhooks.
+func Webhook(t testing.TB, cfg webhooksim.Config) *webhooksim.Sim {
+	t.Helper()
+	return run(t, "webhook receiver", webhooksim.New(cfg))
 }
 
 // A simulator is what every simulated service is.

@@ -11,6 +11,7 @@ import (
 	"github.com/raxx-app/keyturn/internal/sim/raptorsim"
 	"github.com/raxx-app/keyturn/internal/sim/simtest"
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
+	"github.com/raxx-app/keyturn/internal/sim/webhooksim"
 )
 
 // Every simulator answers while its test runs, and no longer.
@@ -26,6 +27,7 @@ func TestStartedUntilTheTestEnds(t *testing.T) {
 		{"raptor", func(t *testing.T) string {
 			return simtest.Raptor(t, raptorsim.Config{Vars: func() map[string]string { return nil }}).URL()
 		}},
+		{"webhook", func(t *testing.T) string { return simtest.Webhook(t, webhooksim.Config{}).URL() }},
 		{"slack", func(t *testing.T) string { return simtest.Slack(t, slacksim.Config{}).URL() }},
 	}
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
