@@ -123,9 +123,12 @@ func (c *Client) Cancel(ctx context.Context, p rotation.Pair, orderID string) er
 	return readFault(op, r, r.status == http.StatusNoContent) // a 200 would be somebody else's page
 }
 
-// isID reports whether s can stand as one segment of a path.
+// isID reports whether s can stand as one segment of a path: letters, digits
+// and hyphens, at most 64.
 func isID(s string) bool {
-	return s != "" && requestID(s) == s
+	return s != "" && len(s) <= 64 && strings.IndexFunc(s, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) < 0
 }
 
 // Sell implements [rotation.Book] (R80). It sends the order once. If Alpaca

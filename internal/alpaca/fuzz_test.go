@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/rotation"
+	"github.com/raxx-app/keyturn/internal/sim/simtest"
 )
 
 // FuzzJudge feeds any answer to the account and error decoders. Whatever comes,
@@ -21,6 +22,9 @@ func FuzzJudge(f *testing.F) {
 		for _, status := range []int{200, 204, 302, 401, 403, 404, 429, 500} {
 			f.Add(status, []byte(body))
 		}
+	}
+	for _, r := range simtest.Recordings(f, "alpaca") {
+		f.Add(r.Status, r.Body)
 	}
 	now := time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, status int, body []byte) {

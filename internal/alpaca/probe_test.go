@@ -291,6 +291,7 @@ func TestRequestID(t *testing.T) {
 		"2f1b6a0e-7f6d-4c3e-9b5d-1a2b3c4d5e6f": "2f1b6a0e-7f6d-4c3e-9b5d-1a2b3c4d5e6f",
 		"":                                     "",
 		"<!channel>":                           "",
+		"PKECHOED0123456789AB":                 "",
 		strings.Repeat("a", 65):                "",
 	}
 	for in, want := range tests {

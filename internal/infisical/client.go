@@ -22,6 +22,7 @@ import (
 const (
 	defaultTimeout = 10 * time.Second // each call
 	bodyMax        = 1 << 20          // bytes of an answer that are read
+	listMax        = 8 << 20          // the same of a folder, with all that is in it
 	userAgent      = "keyturn"
 
 	// slotsMax bounds the SDK calls that are running, given-up ones included:
@@ -68,9 +69,8 @@ func New(cfg Config) *Client {
 		cfg: cfg,
 		api: strings.TrimSuffix(strings.TrimRight(cfg.SiteURL, "/"), "/api") + "/api",
 		http: &http.Client{
-			Transport: cfg.Transport,
-			// A redirect would carry the pair and the token to wherever it points.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport:     cfg.Transport,
+			CheckRedirect: refuseRedirect,
 		},
 		slots: make(chan struct{}, slotsMax),
 		turn:  make(chan struct{}, 1),
@@ -79,7 +79,7 @@ func New(cfg Config) *Client {
 
 // transport finds out by itself that a connection is dead: without pings a
 // dead HTTP/2 connection would be used again for minutes.
-func transport() http.RoundTripper {
+func transport() *http.Transport {
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,

@@ -8,10 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
-	sdk "github.com/infisical/go-sdk"
+	sdkerrors "github.com/infisical/go-sdk/packages/errors"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
@@ -27,6 +28,10 @@ const (
 	reasonTimeout      = "timeout"
 	reasonUnreachable  = "unreachable"
 )
+
+// requestIDs are Infisical's own: "req-" and 14 characters, as a real server has
+// them. What has another form may be something that we sent.
+var requestIDs = regexp.MustCompile(`^req-[0-9A-Za-z]{1,36}$`)
 
 // An answer is what is known of an error answer. The message is matched and
 // never shown: Infisical has no error codes.
@@ -60,7 +65,7 @@ func explain(op, where string, err error) error {
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
-	if api, ok := errors.AsType[*sdk.APIError](err); ok {
+	if api, ok := errors.AsType[*sdkerrors.APIError](err); ok {
 		a := answer{status: api.StatusCode, message: api.ErrorMessage, requestID: api.ReqId}
 		if foreign(a) {
 			return badAnswer(op, fault.Transient, statusError(a))
@@ -163,9 +168,7 @@ func notFound(e *fault.Error, where, message string) {
 // statusError is the cause for the log: what support asks for, nothing of the
 // body.
 func statusError(a answer) error {
-	if len(a.requestID) > 64 || strings.ContainsFunc(a.requestID, func(r rune) bool {
-		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	}) {
+	if a.requestID != "" && !requestIDs.MatchString(a.requestID) {
 		a.requestID = "?"
 	}
 	if a.requestID == "" {

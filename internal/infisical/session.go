@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
-	sdk "github.com/infisical/go-sdk"
+	"github.com/go-resty/resty/v2"
+	login "github.com/infisical/go-sdk/packages/api/auth"
+	sdkerrors "github.com/infisical/go-sdk/packages/errors"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/secret"
@@ -25,31 +27,57 @@ const (
 	unknownLife = time.Minute
 )
 
-// A session is one access token with an SDK client that carries it. It never
-// changes: the SDK guards its token badly against concurrent use.
+// A session is one access token with an HTTP client that carries it. It never
+// changes, so it can be used by several calls at once.
 type session struct {
 	login   int // which login it came from, counting from 1
-	sdk     sdk.InfisicalClientInterface
+	http    *resty.Client
 	token   secret.Text
 	renewAt time.Time // 80 % of its life
 	expires time.Time
 }
 
-// newSDK returns an SDK client that starts no goroutine, never retries, caches
-// nothing and prints nothing. MaxRetries 0 is what turns retries off: with no
-// RetryRequestsConfig at all the SDK repeats after each network error, for 13 s
-// in all, and its HTTP library prints every repeat to stderr.
-func (c *Client) newSDK(ctx context.Context) sdk.InfisicalClientInterface {
-	return sdk.NewInfisicalClient(ctx, sdk.Config{
-		SiteUrl:          c.api,
-		UserAgent:        userAgent,
-		AutoTokenRefresh: new(false),
-		SilentMode:       true,
-		LogWriter:        io.Discard,
-		RetryRequestsConfig: &sdk.RetryRequestsConfig{
-			ExponentialBackoff: &sdk.ExponentialBackoffStrategy{MaxRetries: 0},
-		},
-	})
+// newHTTP returns an HTTP client, without a token, for the calls of the SDK. The
+// one that the SDK makes for itself follows redirects, and a login that is
+// redirected hands the client secret to whoever it points to. Nor does its login
+// leave the environment alone (INFISICAL_AUTH_ORGANIZATION_SLUG). So only its
+// calls are used, on a client that follows nothing, reads no more than it should,
+// never retries and prints nothing.
+func (c *Client) newHTTP() *resty.Client {
+	return resty.NewWithClient(&http.Client{Transport: capped{transport()}, CheckRedirect: refuseRedirect}).
+		SetBaseURL(c.api).SetHeader("User-Agent", userAgent).SetLogger(silent{})
+}
+
+// refuseRedirect makes a redirect be the answer: whoever it points to is not
+// who the pair and the token are for.
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// A silent logger drops what the HTTP library has to say.
+type silent struct{}
+
+// Errorf drops a line.
+func (silent) Errorf(string, ...any) {}
+
+// Warnf drops a line.
+func (silent) Warnf(string, ...any) {}
+
+// Debugf drops a line.
+func (silent) Debugf(string, ...any) {}
+
+// A capped transport cuts answers off.
+type capped struct{ *http.Transport }
+
+// RoundTrip implements [http.RoundTripper].
+func (t capped) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, listMax), resp.Body}
+	return resp, nil
 }
 
 // session returns a session whose token is not due, logging in if there is
@@ -71,7 +99,7 @@ func (c *Client) session(ctx context.Context, refused int, strict bool) (*sessio
 	if have != nil && now.Before(have.renewAt) {
 		return have, nil
 	}
-	fresh, err := c.login(ctx, op)
+	fresh, err := c.logIn(ctx, op)
 	switch {
 	case err == nil:
 		c.current = fresh
@@ -82,17 +110,17 @@ func (c *Client) session(ctx context.Context, refused int, strict bool) (*sessio
 	return nil, err
 }
 
-// login logs in once; c.turn is held.
-func (c *Client) login(ctx context.Context, op string) (*session, error) {
+// logIn logs in once; c.turn is held.
+func (c *Client) logIn(ctx context.Context, op string) (*session, error) {
 	start := c.cfg.Now()
 	if c.refusal != nil && start.Before(c.refusedUntil) {
 		return nil, c.refusal
 	}
-	client := c.newSDK(ctx)
-	got, err := bounded(ctx, c, op, func() (sdk.MachineIdentityCredential, error) {
-		return client.Auth().UniversalAuthLogin(c.cfg.ClientID, c.cfg.ClientSecret.Reveal())
+	client := c.newHTTP()
+	got, err := bounded(ctx, c, op, func() (login.MachineIdentityAuthLoginResponse, error) {
+		return login.CallUniversalAuthLogin(client, login.UniversalAuthLoginRequest{ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret.Reveal()})
 	})
-	if err == nil && got.AccessToken == "" { // what the SDK makes of a web page
+	if err == nil && got.AccessToken == "" { // what the SDK makes of a web page or a redirect
 		err = badAnswer(op, fault.Transient, nil)
 	}
 	if err != nil {
@@ -113,14 +141,14 @@ func (c *Client) login(ctx context.Context, op string) (*session, error) {
 	}
 	c.logins++
 	return &session{
-		login: c.logins, sdk: client, token: secret.New(got.AccessToken),
+		login: c.logins, http: client.SetAuthToken(got.AccessToken), token: secret.New(got.AccessToken),
 		renewAt: start.Add(life / 5 * 4), expires: start.Add(life),
 	}, nil
 }
 
 // explainLogin tells a refused login from one that did not happen.
 func explainLogin(op string, err error) error {
-	api, ok := errors.AsType[*sdk.APIError](err)
+	api, ok := errors.AsType[*sdkerrors.APIError](err)
 	if !ok {
 		return explain(op, "", err)
 	}
@@ -146,18 +174,18 @@ func explainLogin(op string, err error) error {
 
 // read makes one SDK call with a good token, and once more with a new one if
 // the server refuses the token.
-func read[T any](ctx context.Context, c *Client, op, where string, f func(sdk.SecretsInterface) (T, error)) (T, error) {
+func read[T any](ctx context.Context, c *Client, op, where string, f func(*resty.Client) (T, error)) (T, error) {
 	var none T
 	s, err := c.session(ctx, 0, false)
 	if err != nil {
 		return none, err
 	}
-	got, err := bounded(ctx, c, op, func() (T, error) { return f(s.sdk.Secrets()) })
-	if api, ok := errors.AsType[*sdk.APIError](err); ok && tokenRefused(api.StatusCode, "", api.ErrorMessage) {
+	got, err := bounded(ctx, c, op, func() (T, error) { return f(s.http) })
+	if api, ok := errors.AsType[*sdkerrors.APIError](err); ok && tokenRefused(api.StatusCode, "", api.ErrorMessage) {
 		if s, err = c.session(ctx, s.login, false); err != nil {
 			return none, err
 		}
-		got, err = bounded(ctx, c, op, func() (T, error) { return f(s.sdk.Secrets()) })
+		got, err = bounded(ctx, c, op, func() (T, error) { return f(s.http) })
 	}
 	if err != nil {
 		return none, explain(op, where, err)
@@ -192,14 +220,14 @@ func bounded[T any](ctx context.Context, c *Client, op string, f func() (T, erro
 	case r := <-done:
 		return r.value, r.err
 	case <-ctx.Done():
-		c.newConnection(ctx)
+		c.newConnection()
 		return none, gaveUp(op, ctx.Err())
 	}
 }
 
-// newConnection gives the token to a new SDK client, so that the next call does
+// newConnection gives the token to a new HTTP client, so that the next call does
 // not use the connection on which one hangs.
-func (c *Client) newConnection(ctx context.Context) {
+func (c *Client) newConnection() {
 	select {
 	case c.turn <- struct{}{}:
 		defer func() { <-c.turn }()
@@ -210,7 +238,6 @@ func (c *Client) newConnection(ctx context.Context) {
 		return
 	}
 	next := *c.current
-	next.sdk = c.newSDK(context.WithoutCancel(ctx))
-	next.sdk.Auth().SetAccessToken(next.token.Reveal())
+	next.http = c.newHTTP().SetAuthToken(next.token.Reveal())
 	c.current = &next
 }

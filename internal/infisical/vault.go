@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 
-	sdk "github.com/infisical/go-sdk"
+	"github.com/go-resty/resty/v2"
+	api "github.com/infisical/go-sdk/packages/api/secrets"
+	"github.com/infisical/go-sdk/packages/models"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/rotation"
@@ -110,8 +112,8 @@ func (v *Vault) Read(ctx context.Context) (rotation.Stored, error) {
 	if err := v.client.checked(op, v.place); err != nil {
 		return rotation.Stored{}, err
 	}
-	secrets, err := read(ctx, v.client, op, v.place.String(), func(s sdk.SecretsInterface) ([]sdk.Secret, error) {
-		got, err := s.ListSecrets(sdk.ListSecretsOptions{
+	secrets, err := read(ctx, v.client, op, v.place.String(), func(c *resty.Client) ([]models.Secret, error) {
+		got, err := api.CallListSecretsV3(nil, c, api.ListSecretsV3RawRequest{
 			ProjectID: v.place.ProjectID, Environment: v.place.Environment, SecretPath: v.place.Path,
 		})
 		return got.Secrets, err
@@ -138,7 +140,7 @@ func (v *Vault) Read(ctx context.Context) (rotation.Stored, error) {
 }
 
 // pick returns the value and version of name, or version 0 if it is absent.
-func (v *Vault) pick(op string, secrets []sdk.Secret, name string) (secret.Text, int, error) {
+func (v *Vault) pick(op string, secrets []models.Secret, name string) (secret.Text, int, error) {
 	for _, s := range secrets {
 		switch {
 		case s.SecretKey != name, s.Type != "shared" && s.Type != "":
@@ -160,10 +162,11 @@ func (v *Vault) pick(op string, secrets []sdk.Secret, name string) (secret.Text,
 
 // confirmAbsent returns nil if the folder is there and the key ID's name is not.
 func (v *Vault) confirmAbsent(ctx context.Context, op string) error {
-	got, err := read(ctx, v.client, op, v.place.String(), func(s sdk.SecretsInterface) (sdk.Secret, error) {
-		return s.Retrieve(sdk.RetrieveSecretOptions{
+	got, err := read(ctx, v.client, op, v.place.String(), func(c *resty.Client) (models.Secret, error) {
+		got, err := api.CallRetrieveSecretV3(nil, c, api.RetrieveSecretV3RawRequest{
 			ProjectID: v.place.ProjectID, Environment: v.place.Environment, SecretPath: v.place.Path, SecretKey: v.place.Names.KeyID,
 		})
+		return got.Secret, err
 	})
 	switch {
 	case err == nil && got.SecretKey == v.place.Names.KeyID: // created between the two calls
@@ -171,7 +174,7 @@ func (v *Vault) confirmAbsent(ctx context.Context, op string) error {
 			Kind: fault.Transient, Reason: "changed_meanwhile", Op: op,
 			User: "Somebody changed the pair in Infisical while the bot was reading it.", Fix: "Press Retry.",
 		}
-	case err == nil: // what the SDK makes of a web page
+	case err == nil: // what the SDK makes of a web page or a redirect
 		return badAnswer(op, fault.Transient, nil)
 	case fault.ReasonOf(err) == reasonNamesAbsent:
 		return nil

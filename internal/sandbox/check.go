@@ -54,6 +54,7 @@ func (w *World) rotated(now alpacasim.Key, d Differences) []Check {
 	for _, user := range []string{Ada, Bob} {
 		c.add(w.name(user)+" was told to pull the new pair, and by what name", w.told(user, now, d.Repeats))
 	}
+	c.add(newsHook+" was told that there is a new pair, and not which", w.hookTold(now))
 	c.add("no secret went through Slack but in the one submission", w.slackClean(now, cmp.Or(d.Carried, 1)))
 	w.clean(&c, now)
 	return c
@@ -68,6 +69,7 @@ func (w *World) unchanged() []Check {
 	c.add("Alpaca accepts the old pair, for the same account", w.accepts(w.Old))
 	c.add("no test order was placed", w.orders(0, 0))
 	c.add("positions and open orders are as before", w.sameBook())
+	c.add(newsHook+" was told nothing", w.hookUntold())
 	c.add("no secret went through Slack", w.slackClean(w.Old, 0))
 	w.clean(&c, w.Old)
 	return c
@@ -83,6 +85,7 @@ func (w *World) consumersHold(c *checklist, pair string, key alpacasim.Key, down
 		c.add(app+" is configured with "+pair+", other settings untouched", errors.Join(holds(w.Heroku.Vars(app), key), untouched(w.Heroku.Vars(app))))
 	}
 	c.add(repoOwner+"/"+repoName+" has "+pair+" for its workflows", w.repoHolds(key))
+	c.add(pairHook+" works with "+pair, w.hookHolds(key))
 }
 
 // clean looks for secrets where none may be, and for complaints.
@@ -112,11 +115,17 @@ func untouched(vars map[string]string) error {
 }
 
 func (w *World) repoHolds(key alpacasim.Key) error {
-	vars := map[string]string{}
-	for _, name := range []string{keyIDName, secretName} {
-		vars[name], _, _ = w.GitHub.Secret(repoOwner, repoName, name)
+	var errs []error
+	for _, store := range repoStores() {
+		vars := map[string]string{}
+		for _, name := range []string{keyIDName, secretName} {
+			vars[name], _, _ = w.GitHub.StoreSecret(repoOwner, repoName, store, name)
+		}
+		if err := holds(vars, key); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", store, err))
+		}
 	}
-	return holds(vars, key)
+	return errors.Join(errs...)
 }
 
 func (w *World) vaultHolds(key alpacasim.Key, keyIDVersion, secretVersion int) error {
@@ -209,9 +218,13 @@ func (w *World) told(user string, key alpacasim.Key, repeats bool) error {
 // slackClean searches everything that went over the wire, in both directions.
 // now's secret may have come in with carried submissions.
 func (w *World) slackClean(now alpacasim.Key, carried int) error {
-	for _, value := range []string{now.ID, now.Secret, w.Old.ID, w.Old.Secret} {
-		for _, e := range w.Slack.Find(value) {
-			return errors.New("the bot sent one with " + e.Method)
+	l, err := w.leaks(now)
+	if err != nil {
+		return err
+	}
+	for _, e := range w.Slack.Journal() {
+		for _, f := range append(l.find(e.Raw), l.find(e.Body)...) {
+			return fmt.Errorf("the bot sent %s with %s", f, e.Method)
 		}
 	}
 	got := 0
@@ -230,18 +243,27 @@ func (w *World) slackClean(now alpacasim.Key, carried int) error {
 }
 
 func (w *World) filesClean(now alpacasim.Key) error {
+	l, err := w.leaks(now)
+	if err != nil {
+		return err
+	}
 	for _, path := range []string{w.Log(), w.stateFile()} {
 		data, err := os.ReadFile(path) //nolint:gosec // the sandbox reads its own files
 		if err != nil {
 			return err
 		}
-		for _, value := range []string{now.Secret, w.Old.Secret, now.ID, w.Old.ID} {
-			if bytes.Contains(data, []byte(value)) {
-				return errors.New("one is in " + path)
-			}
+		for _, f := range l.find(data) {
+			return fmt.Errorf("%s is in %s", f, path)
 		}
 	}
 	return nil
+}
+
+// leaks returns a search for both pairs.
+func (w *World) leaks(now alpacasim.Key) (*leakSearch, error) {
+	return newLeakSearch(map[string]string{
+		"the key ID in use": now.ID, "the secret key in use": now.Secret, "the old key ID": w.Old.ID, "the old secret key": w.Old.Secret,
+	})
 }
 
 // name returns how people call a user: "@ada".

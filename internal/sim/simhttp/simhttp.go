@@ -32,7 +32,7 @@ type Fault struct {
 	HangReply bool          // applies the call, then never answers
 	Status    int           // answers this status; nothing is applied
 	Header    http.Header
-	Body      string // with Status
+	Body      string // with Status; EchoMark in it is replaced by what the call brought
 }
 
 // A Call is one request as it came in. It holds no body: a body may be secret.
@@ -55,6 +55,7 @@ type Server struct {
 	delay  time.Duration
 	faults []*Fault
 	calls  []Call
+	watch  func(Request)
 }
 
 // New returns a server that hands calls to h once it is started.
@@ -158,6 +159,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.calls = append(s.calls, Call{At: time.Now().UTC(), Method: r.Method, Path: r.URL.EscapedPath()})
 	f, delay := s.take(r), s.delay
 	s.mu.Unlock()
+	brought := s.show(r, f)
 
 	if !s.pause(r, delay+f.Delay) {
 		return
@@ -172,7 +174,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		maps.Copy(w.Header(), f.Header)
 		s.note(index, f.Status)
 		w.WriteHeader(f.Status)
-		_, _ = w.Write([]byte(f.Body))
+		_, _ = w.Write([]byte(strings.ReplaceAll(f.Body, EchoMark, brought)))
 		return
 	case f.LoseReply, f.HangReply:
 		s.handler.ServeHTTP(&discard{header: http.Header{}}, r)
