@@ -79,15 +79,18 @@ func TestActsForward(t *testing.T) {
 		press.ActionCallback.BlockActions = []*slack.BlockAction{{ActionID: action, Value: stale.String()}}
 		w.handle(event(fmt.Sprint("late-", i), socketmode.EventTypeInteractive, press))
 	}
-	late := 0
-	w.until("each late press is answered", func() bool {
-		late = 0
+	w.until("each late press is answered: who was faster, or where the rotation stands", func() bool {
+		done, moved := 0, 0
 		for _, m := range w.slack.Messages(opsChannel) {
-			if m.EphemeralFor == eve && strings.Contains(m.Visible(), "moved on. It is at step 2 of 8") {
-				late++
+			switch text := m.Visible(); {
+			case m.EphemeralFor != eve:
+			case strings.Contains(text, "Already done by @u0ada at "):
+				done++
+			case strings.Contains(text, "moved on. It is at step 2 of 8"):
+				moved++
 			}
 		}
-		return late == 4
+		return done == 1 && moved == 3
 	})
 
 	w.press(eve, m, "Open")

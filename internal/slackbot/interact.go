@@ -178,6 +178,8 @@ func (b *Bot) paste(ctx context.Context, call slack.InteractionCallback, who rot
 // sealed answers with the small fixed view, which takes what was typed off the
 // screen; the running steps follow by themselves.
 func (b *Bot) sealed(ctx context.Context, view, user string, id rotation.ID, answer func(any)) {
+	release, _ := b.views.hold(view) // a drawing that still asks for the pair comes before the answer
+	defer release()
 	o, err := b.cfg.Engine.Look(ctx, id)
 	if err != nil {
 		answer(nil) // sealed all the same; the channel message shows how it goes on
@@ -189,13 +191,15 @@ func (b *Bot) sealed(ctx context.Context, view, user string, id rotation.ID, ans
 
 // follow answers with the view of the present step and keeps it up to date.
 func (b *Bot) follow(ctx context.Context, view, user string, id rotation.ID, answer func(any)) {
+	release, clean := b.views.hold(view) // a drawing of the step that is over comes before the answer
+	defer release()
 	o, err := b.cfg.Engine.Look(ctx, id)
 	if err != nil {
 		answer(replace(refusal(err).View()))
 		return
 	}
 	next := modals.StepFor(forViewer(o, user), user)
-	if fits(replace(next)) && modals.Check(next) == nil {
+	if clean && fits(replace(next)) && modals.Check(next) == nil {
 		answer(replace(next))
 		b.views.shown(ctx, id, view, user, o, next)
 		b.visited(ctx, user, o, "")

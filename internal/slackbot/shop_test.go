@@ -20,6 +20,7 @@ type shop struct {
 	app    rotation.Pair
 	writes int           // of the vault
 	hold   chan struct{} // the vault's writes wait until it is closed; nil: they do not
+	quiet  chan struct{} // the same for probes
 }
 
 func newShop() *shop {
@@ -37,7 +38,17 @@ func (s *shop) click(tail string) rotation.Pair {
 	return rotation.Pair{KeyID: secret.New(s.live), Secret: secret.New("s" + strings.Repeat("b", 39) + tail)}
 }
 
-func (s *shop) Probe(_ context.Context, p rotation.Pair) rotation.Probe {
+func (s *shop) Probe(ctx context.Context, p rotation.Pair) rotation.Probe {
+	s.mu.Lock()
+	quiet := s.quiet
+	s.mu.Unlock()
+	if quiet != nil {
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			return rotation.Probe{Verdict: rotation.Unknown, Reason: "timeout", At: time.Now()}
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.KeyID.Reveal() == s.live {
@@ -119,6 +130,15 @@ func (s *shop) holdVault() (release func()) {
 	defer s.mu.Unlock()
 	s.hold = hold
 	return sync.OnceFunc(func() { close(hold) })
+}
+
+// holdProbes makes Alpaca's answers wait until release is called.
+func (s *shop) holdProbes() (release func()) {
+	quiet := make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quiet = quiet
+	return sync.OnceFunc(func() { close(quiet) })
 }
 
 // wrote returns how often the vault was written.

@@ -35,6 +35,8 @@ type shownView struct {
 	User     string      `json:"user"`
 	Drawn    string      `json:"drawn"` // hash of what was last drawn
 	Key      string      `json:"key"`   // with the key view: its round, and whether the old pair was dead
+
+	turn *turn // the same for as long as the view is open
 }
 
 // views keeps open modals up to date. Several changes become one drawing; the
@@ -63,6 +65,19 @@ func (v *views) changed(id rotation.ID) {
 	}
 }
 
+// hold keeps everybody from drawing a view until release is called: it is for
+// who answers a submission. If clean is false a drawing that is older than the
+// answer may still come in.
+func (v *views) hold(view string) (release func(), clean bool) {
+	v.mu.Lock()
+	s := v.open[view]
+	v.mu.Unlock()
+	if s == nil {
+		return func() {}, true
+	}
+	return s.turn.answer()
+}
+
 // show remembers a view as one of rotation id and has it drawn.
 func (v *views) show(ctx context.Context, id rotation.ID, view, user string) {
 	v.remember(ctx, &shownView{ID: view, Rotation: id, User: user})
@@ -75,23 +90,35 @@ func (v *views) shown(ctx context.Context, id rotation.ID, view, user string, o 
 	v.changed(id)
 }
 
+// remember commits that a view is open before it is drawn for the first time:
+// one that people see live is not dead after a restart. If that cannot be
+// stored the view lives for as long as the process.
 func (v *views) remember(ctx context.Context, s *shownView) {
-	body, err := json.Marshal(s) // before anybody else has it
-	v.mu.Lock()
-	v.open[s.ID] = s
-	v.mu.Unlock()
+	body, err := json.Marshal(s)
 	if err == nil {
 		_, err = v.b.cfg.Store.Txn(ctx, nil, []rotation.Op{{Key: viewPrefix + string(s.Rotation) + "/" + s.ID, Value: body}})
 	}
 	v.b.warn(ctx, "remember view", err)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if before := v.open[s.ID]; before != nil {
+		s.turn = before.turn
+	} else {
+		s.turn = newTurn()
+	}
+	v.open[s.ID] = s
 }
 
 func (v *views) forget(ctx context.Context, s *shownView) {
 	v.mu.Lock()
-	if v.open[s.ID] == s {
+	current := v.open[s.ID] == s
+	if current {
 		delete(v.open, s.ID)
 	}
 	v.mu.Unlock()
+	if !current {
+		return // it shows another rotation, or another step, since
+	}
 	_, err := v.b.cfg.Store.Txn(ctx, nil, []rotation.Op{{Key: viewPrefix + string(s.Rotation) + "/" + s.ID, Delete: true}})
 	v.b.warn(ctx, "forget view", err)
 }
@@ -142,6 +169,7 @@ func (v *views) load(ctx context.Context) error {
 	for _, kv := range kvs {
 		var s shownView
 		if err := json.Unmarshal(kv.Value, &s); err == nil && s.ID != "" {
+			s.turn = newTurn()
 			v.open[s.ID] = &s
 		}
 	}
@@ -173,35 +201,60 @@ func (v *views) draw(ctx context.Context, s *shownView) error {
 	if err := v.pace.Wait(ctx); err != nil {
 		return err
 	}
-	o, err := v.b.cfg.Engine.Look(ctx, s.Rotation)
+	inner, release, err := s.turn.draw(ctx)
 	if err != nil {
 		return err
 	}
+	before := s.Key
+	o, drawn, err := v.redraw(inner, s)
+	calledBack := inner.Err() != nil && ctx.Err() == nil
+	release()
+	switch {
+	case calledBack:
+		return nil // what was answered instead has it drawn anew
+	case err != nil:
+		return err
+	case drawn:
+		v.b.visited(ctx, s.User, o, before)
+	}
+	if o.Rotation.Outcome != rotation.Open && o.Rotation.ID != "" {
+		v.forget(ctx, s)
+	}
+	return nil
+}
+
+// redraw is draw for who has the turn. It reports what it saw, and whether it
+// changed the view.
+func (v *views) redraw(ctx context.Context, s *shownView) (o rotation.Overview, drawn bool, err error) {
+	v.mu.Lock()
+	current := v.open[s.ID] == s
+	v.mu.Unlock()
+	if !current {
+		return o, false, nil // it was answered or forgotten while this waited
+	}
+	if o, err = v.b.cfg.Engine.Look(ctx, s.Rotation); err != nil {
+		return o, false, err
+	}
 	key := keyOf(o)
 	if key != "" && stays(s.Key, key) {
-		return nil
+		return o, false, nil
 	}
 	next := modals.StepFor(forViewer(o, s.User), s.User)
 	if err := modals.Check(next); err != nil {
 		v.b.cfg.Log.ErrorContext(ctx, "view breaks Slack's limits", slog.String("view", next.CallbackID), slog.Any("error", err))
-		return &fault.Error{Kind: fault.Internal, Reason: "view_over_limit", Op: "slackbot.draw", Err: err}
+		return o, false, &fault.Error{Kind: fault.Internal, Reason: "view_over_limit", Op: "slackbot.draw", Err: err}
 	}
-	if sum := hash(next); sum != s.Drawn {
-		ctx, cancel := context.WithTimeout(ctx, callLimit)
-		defer cancel()
-		if _, err := v.b.api.UpdateViewContext(ctx, next, "", "", s.ID); err != nil {
-			return slackFault("slackbot.draw", err)
-		}
-		before := s.Key
-		v.mu.Lock()
-		s.Drawn, s.Key = sum, key
-		v.mu.Unlock()
-		v.b.visited(ctx, s.User, o, before)
+	sum := hash(next)
+	if sum == s.Drawn {
+		return o, false, nil
 	}
-	if o.Rotation.Outcome != rotation.Open {
-		v.forget(ctx, s)
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	if _, err := v.b.api.UpdateViewContext(ctx, next, "", "", s.ID); err != nil {
+		return o, false, slackFault("slackbot.draw", err)
 	}
-	return nil
+	s.Drawn, s.Key = sum, key
+	return o, true, nil
 }
 
 // stays reports whether a key view that is drawn may stay although now another

@@ -35,6 +35,7 @@ func (w *Workspace) deliver(ctx context.Context, e *envelope) (json.RawMessage, 
 	e.id = uuid()
 	e.acked = make(chan json.RawMessage, 1)
 	w.mu.Lock()
+	limit := w.ackIn
 	first := w.choose(nil)
 	if first == nil {
 		w.mu.Unlock()
@@ -53,7 +54,7 @@ func (w *Workspace) deliver(ctx context.Context, e *envelope) (json.RawMessage, 
 	for _, s := range targets {
 		w.sendOn(s, e)
 	}
-	deadline := time.NewTimer(w.cfg.AckDeadline)
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	select {
 	case payload := <-e.acked:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 )
@@ -79,17 +78,9 @@ func (w *Workspace) seen(p *post) Message {
 }
 
 // WaitMessage waits until a message of the channel satisfies ok and returns it.
+// ok may call the workspace.
 func (w *Workspace) WaitMessage(ctx context.Context, channelID string, ok func(Message) bool) (Message, error) {
-	var found Message
-	err := w.wait(ctx, func() bool {
-		list := w.messages(channelID)
-		i := slices.IndexFunc(list, ok)
-		if i >= 0 {
-			found = list[i]
-		}
-		return i >= 0
-	})
-	return found, err
+	return waitFor(ctx, w, func() []Message { return w.messages(channelID) }, ok)
 }
 
 // ErrNoMessage is returned for a message that is not there, or that the person

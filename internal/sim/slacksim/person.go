@@ -138,18 +138,10 @@ func (w *Workspace) Home(userID string) (View, bool) {
 	return w.viewSeen(v), true
 }
 
-// WaitHome waits until a person's home tab satisfies ok and returns it.
+// WaitHome waits until a person's home tab satisfies ok and returns it. ok may
+// call the workspace.
 func (w *Workspace) WaitHome(ctx context.Context, userID string, ok func(View) bool) (View, error) {
-	var found View
-	err := w.wait(ctx, func() bool {
-		v := w.homes[userID]
-		if v == nil {
-			return false
-		}
-		found = w.viewSeen(v)
-		return ok(found)
-	})
-	return found, err
+	return waitFor(ctx, w, func() []View { return w.viewsSeen(w.homes[userID]) }, ok)
 }
 
 // PressHome presses a button in the home tab; see [Workspace.Press].

@@ -32,17 +32,9 @@ func (w *Workspace) Modal(userID string) (View, bool) {
 }
 
 // WaitModal waits until the modal that a person sees satisfies ok and returns it.
+// ok may call the workspace.
 func (w *Workspace) WaitModal(ctx context.Context, userID string, ok func(View) bool) (View, error) {
-	var found View
-	err := w.wait(ctx, func() bool {
-		v := w.topView(userID)
-		if v == nil {
-			return false
-		}
-		found = w.viewSeen(v)
-		return ok(found)
-	})
-	return found, err
+	return waitFor(ctx, w, func() []View { return w.viewsSeen(w.topView(userID)) }, ok)
 }
 
 // WaitClosed waits until a person has no modal open.

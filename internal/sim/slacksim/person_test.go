@@ -3,6 +3,7 @@ package slacksim_test
 import (
 	"errors"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,61 @@ func TestWaits(t *testing.T) {
 	}
 	if err := <-waiting; !errors.Is(err, slacksim.ErrClosed) {
 		t.Errorf("WaitMessage after Close = %v, want ErrClosed", err)
+	}
+}
+
+// TestWaitsMayAsk: what a caller waits for with may look at the workspace, and
+// wait for somebody who calls it, without standing in anybody's way.
+func TestWaitsMayAsk(t *testing.T) {
+	d := newDesk(t, slacksim.Config{})
+	ctx := soon(t)
+	d.open(t, modal("A", text("x")))
+	home := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: []slack.Block{text("home")}}}
+	if _, err := d.api.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: ada, View: home}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.api.PostMessageContext(ctx, ops, slack.MsgOptionText("hello", false)); err != nil {
+		t.Fatal(err)
+	}
+	ask := func() bool {
+		_, _ = d.Modal(ada)
+		_, err := d.api.AuthTestContext(ctx) // somebody else's call, which needs the workspace too
+		return err == nil && len(d.Messages(ops)) == 1
+	}
+	for name, wait := range map[string]func() error{
+		"WaitModal": func() error { _, err := d.WaitModal(ctx, ada, func(slacksim.View) bool { return ask() }); return err },
+		"WaitHome":  func() error { _, err := d.WaitHome(ctx, ada, func(slacksim.View) bool { return ask() }); return err },
+		"WaitMessage": func() error {
+			_, err := d.WaitMessage(ctx, ops, func(slacksim.Message) bool { return ask() })
+			return err
+		},
+	} {
+		done := make(chan error, 1)
+		go func() { done <- wait() }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s, asking the workspace = %v, want nil", name, err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s hangs when its caller asks the workspace", name)
+		}
+	}
+}
+
+// TestSetDeadlines: an envelope that nobody acknowledges fails after the time
+// that was set last, and a trigger that is older than that opens nothing.
+func TestSetDeadlines(t *testing.T) {
+	w := workspace(t, slacksim.Config{AckDeadline: time.Hour, TriggerLife: time.Hour})
+	connect(t, w, nil)
+	w.SetDeadlines(10*time.Millisecond, time.Nanosecond)
+	got, err := w.Command(soon(t), ada, ops, "/rotate-alpaca-paper", "")
+	if err != nil || !strings.Contains(got.Err, "operation_timeout") {
+		t.Errorf("Command that nobody acknowledges = %+v, %v, want operation_timeout", got, err)
+	}
+	trigger := regexp.MustCompile(`[0-9]+\.[0-9]+\.[0-9a-f]{32}`).FindString(string(w.Sent()[len(w.Sent())-1].Raw))
+	if _, err := api(w).OpenViewContext(soon(t), trigger, modal("A", text("x"))); code(err) != "expired_trigger_id" {
+		t.Errorf("views.open with %q = %v, want expired_trigger_id", trigger, err)
 	}
 }
 

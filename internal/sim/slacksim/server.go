@@ -104,6 +104,8 @@ type Workspace struct {
 	cfg Config
 
 	mu       sync.Mutex
+	ackIn    time.Duration // AckDeadline and TriggerLife as they are now
+	openIn   time.Duration
 	changed  chan struct{} // closed and replaced at every change
 	closed   chan struct{}
 	work     sync.WaitGroup // sockets and redeliveries
@@ -131,6 +133,8 @@ func New(cfg Config) *Workspace {
 	cfg.fillIn()
 	w := &Workspace{
 		cfg:      cfg,
+		ackIn:    cfg.AckDeadline,
+		openIn:   cfg.TriggerLife,
 		changed:  make(chan struct{}),
 		closed:   make(chan struct{}),
 		users:    map[string]*User{},
@@ -154,6 +158,14 @@ func (w *Workspace) APIURL() string { return w.URL() + "/api/" }
 
 // Config returns the settings with the defaults filled in.
 func (w *Workspace) Config() Config { return w.cfg }
+
+// SetDeadlines changes AckDeadline and TriggerLife for what comes from now on. A
+// drill that runs many bots on a busy machine is not about Slack's 3 s.
+func (w *Workspace) SetDeadlines(ack, trigger time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ackIn, w.openIn = ack, trigger
+}
 
 // Close ends the server and every socket and waits for them. A second Close
 // does nothing.
@@ -231,6 +243,31 @@ func (w *Workspace) wait(ctx context.Context, f func() bool) error {
 			return ctx.Err()
 		case <-w.closed:
 			return ErrClosed
+		}
+	}
+}
+
+// waitFor calls look with w.mu held, at once and after every change, and then ok
+// without it, for each of what look returned, until ok reports true: what a
+// caller asks may ask the workspace in turn, or write somewhere that is read by
+// somebody who does.
+func waitFor[T any](ctx context.Context, w *Workspace, look func() []T, ok func(T) bool) (T, error) {
+	var last T
+	for {
+		w.mu.Lock()
+		seen, changed := look(), w.changed
+		w.mu.Unlock()
+		for _, last = range seen {
+			if ok(last) {
+				return last, nil
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return last, ctx.Err()
+		case <-w.closed:
+			return last, ErrClosed
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (w *Workspace) exchange(c *call) (*trigger, answer) {
 		return nil, fail("invalid_trigger_id")
 	case t.used:
 		return nil, fail("exchanged_trigger_id")
-	case w.cfg.Now().Sub(t.at) > w.cfg.TriggerLife:
+	case w.cfg.Now().Sub(t.at) > w.openIn:
 		return nil, fail("expired_trigger_id")
 	}
 	return t, answer{}

@@ -108,6 +108,14 @@ func (w *Workspace) viewSeen(v *view) View {
 	return o
 }
 
+// viewsSeen is viewSeen for a view that may be nil, which is none; w.mu is held.
+func (w *Workspace) viewsSeen(v *view) []View {
+	if v == nil {
+		return nil
+	}
+	return []View{w.viewSeen(v)}
+}
+
 func (w *Workspace) inputSeen(v *view, p place) Input {
 	in := Input{
 		BlockID: p.block, ActionID: p.action, Label: textIn(p.parent["label"]), Hint: textIn(p.parent["hint"]),
