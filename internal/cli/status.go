@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,19 +29,31 @@ type keySetStatus struct {
 
 // An openStatus is an open rotation.
 type openStatus struct {
-	Rotation rotation.ID `json:"rotation"`
-	Opened   time.Time   `json:"opened"` // UTC
-	Number   int         `json:"step"`
-	Step     string      `json:"name"`
-	State    string      `json:"state"`
-	WaitsFor string      `json:"waits_for,omitempty"`    // Slack user, or keyturn
-	Exposed  time.Time   `json:"exposed_since,omitzero"` // absent: the old pair is not known to be dead
-	Problem  string      `json:"problem,omitempty"`      // what happened
-	Fix      string      `json:"fix,omitempty"`          // what to do
-	Reason   string      `json:"reason,omitempty"`       // stable
-	Operator string      `json:"operator"`               // audit name
-	Trigger  string      `json:"trigger"`                // scheduled, operator, offboarding, reset
-	Clicked  bool        `json:"clicked"`                // only forward from here
+	Rotation rotation.ID  `json:"rotation"`
+	Opened   time.Time    `json:"opened"` // UTC
+	Number   int          `json:"step"`
+	Step     string       `json:"name"`
+	State    string       `json:"state"`
+	WaitsFor string       `json:"waits_for,omitempty"`    // Slack user, or keyturn
+	Exposed  time.Time    `json:"exposed_since,omitzero"` // absent: trading is not known to fail
+	Problem  string       `json:"problem,omitempty"`      // what happened
+	Fix      string       `json:"fix,omitempty"`          // what to do
+	Reason   string       `json:"reason,omitempty"`       // stable
+	Operator string       `json:"operator"`               // audit name
+	Trigger  string       `json:"trigger"`                // scheduled, operator, offboarding, reset
+	Clicked  bool         `json:"clicked"`                // only forward from here
+	Failed   []failedItem `json:"failed"`                 // in the order of the steps; [] if nothing is
+}
+
+// A failedItem is a check, a consumer, a test order or a whole step that failed
+// and that nobody has let pass. It waits for a person.
+type failedItem struct {
+	Number  int    `json:"step"`
+	Step    string `json:"name"`
+	Item    string `json:"item,omitempty"`    // absent: the step as a whole
+	Problem string `json:"problem,omitempty"` // what happened
+	Fix     string `json:"fix,omitempty"`     // what to do
+	Reason  string `json:"reason,omitempty"`  // stable
 }
 
 func statusCommand(env Env) *cobra.Command {
@@ -112,11 +125,37 @@ func statusOf(ctx context.Context, cfg config.Config, store *state.Store, now fu
 
 func openOf(r rotation.Rotation) *openStatus {
 	s := r.Current()
+	var exposed time.Time // since when trading fails now; once all is verified it does not
+	if x := r.Exposure(); x.Running {
+		exposed = x.From.UTC()
+	}
 	return &openStatus{
 		Rotation: r.ID, Opened: r.Opened.UTC(), Number: s.Number, Step: string(s.Name), State: string(s.State), WaitsFor: s.WaitsFor,
-		Exposed: r.Exposure().From.UTC(), Problem: s.Problem.Text, Fix: s.Problem.Fix, Reason: s.Problem.Reason,
-		Operator: r.Operator.Admin, Trigger: string(r.Trigger), Clicked: r.Clicked(),
+		Exposed: exposed, Problem: s.Problem.Text, Fix: s.Problem.Fix, Reason: s.Problem.Reason,
+		Operator: r.Operator.Admin, Trigger: string(r.Trigger), Clicked: r.Clicked(), Failed: failures(r),
 	}
+}
+
+// failures lists what failed in the steps that are not over.
+func failures(r rotation.Rotation) []failedItem {
+	all := []failedItem{}
+	for _, s := range r.Steps {
+		if s.State.Settled() {
+			continue
+		}
+		add := func(item string, p rotation.Problem) {
+			all = append(all, failedItem{Number: s.Number, Step: string(s.Name), Item: item, Problem: p.Text, Fix: p.Fix, Reason: p.Reason})
+		}
+		if s.State == rotation.Failed {
+			add("", s.Problem)
+		}
+		for _, it := range s.Items {
+			if it.State == rotation.Failed && it.PassWhy == "" {
+				add(it.Name, it.Problem)
+			}
+		}
+	}
+	return all
 }
 
 func printStatus(w io.Writer, list []keySetStatus) error {
@@ -125,28 +164,42 @@ func printStatus(w io.Writer, list []keySetStatus) error {
 		if k.NextDue != "" {
 			line = fmt.Sprintf("%s: due %s, last rotated %s (%s), exposed %.1f s", k.Name, k.NextDue, k.Completed.Format(time.DateTime), k.Last, float64(k.ExposedMS)/1000)
 		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
+		lines := []string{line}
+		if k.Open != nil {
+			lines = append(lines, k.Open.lines()...)
+		}
+		if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
 			return err
-		}
-		if k.Open == nil {
-			continue
-		}
-		o := k.Open
-		line = fmt.Sprintf("  open: %s, step %d %s %s, waits for %s", o.Rotation, o.Number, o.Step, o.State, o.WaitsFor)
-		if !o.Exposed.IsZero() {
-			line += ", trading fails since " + o.Exposed.Format(time.DateTime)
-		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
-		for _, text := range []string{o.Problem, o.Fix} {
-			if text == "" {
-				continue
-			}
-			if _, err := fmt.Fprintln(w, "  "+text); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+// lines shows an open rotation to people.
+func (o *openStatus) lines() []string {
+	line := fmt.Sprintf("  open: %s, step %d %s %s, waits for %s", o.Rotation, o.Number, o.Step, o.State, o.WaitsFor)
+	if !o.Exposed.IsZero() {
+		line += ", trading fails since " + o.Exposed.Format(time.DateTime)
+	}
+	lines := []string{line}
+	add := func(indent, problem, fix string) {
+		if problem != "" {
+			lines = append(lines, indent+"what happened: "+problem)
+		}
+		if fix != "" {
+			lines = append(lines, indent+"what to do: "+fix)
+		}
+	}
+	if o.State != string(rotation.Failed) { // else it is below
+		add("  ", o.Problem, o.Fix)
+	}
+	for _, f := range o.Failed {
+		name := fmt.Sprintf("  failed: step %d %s", f.Number, f.Step)
+		if f.Item != "" {
+			name += ", " + f.Item
+		}
+		lines = append(lines, name)
+		add("    ", f.Problem, f.Fix)
+	}
+	return lines
 }

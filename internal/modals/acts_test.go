@@ -309,11 +309,16 @@ func TestAskTellsWhatIsLost(t *testing.T) {
 // TestLate (R88): who was faster, and when.
 func TestLate(t *testing.T) {
 	o := replaced()
-	o.Rotation.Deviations = []rotation.Deviation{
-		{At: at("12:01:00"), By: rotation.Actor{ID: "U0BOB"}, What: "stored although the account is blocked", Why: "x"},
-		{At: at("12:02:00"), By: rotation.Actor{ID: "U0CAT"}, What: "adopted account …NUM2", Why: "x"},
-		{At: at("12:03:00"), By: rotation.Actor{ID: "U0ADA"}, What: "raxx-api-prod was accepted without proof", Why: "x"},
-		{At: at("12:04:00"), By: rotation.Actor{ID: "U0DAN"}, What: "propagated before it was stored", Why: "x"},
+	press := func(what string, step rotation.StepName, item, who, when string) rotation.Press {
+		return rotation.Press{What: what, Step: step, Round: 1, Item: item, By: rotation.Actor{ID: who}, At: at(when)}
+	}
+	o.Rotation.Presses = []rotation.Press{
+		press(rotation.PressStoreAnyway, rotation.StepValidate, "", "U0BOB", "12:01:00"),
+		press(rotation.PressAdopt, rotation.StepValidate, "", "U0CAT", "12:02:00"),
+		press(rotation.PressAccept, rotation.StepPropagate, "raxx-api-prod", "U0ADA", "12:03:00"),
+		press(rotation.PressStoreLater, rotation.StepStore, "", "U0DAN", "12:04:00"),
+		press(rotation.PressRedo, rotation.StepStore, "", "U0EVE", "12:05:00"),
+		press(rotation.PressRegenerate, rotation.StepStore, "", "U0FAY", "12:06:00"),
 	}
 	for _, tt := range []struct {
 		action, item, want string
@@ -323,6 +328,8 @@ func TestLate(t *testing.T) {
 		{AdoptAction, "", "Already done by <@U0CAT> at 12:02 UTC."},
 		{StoreAnywayAction, "", "Already done by <@U0BOB> at 12:01 UTC."},
 		{StoreLaterAction, "", "Already done by <@U0DAN> at 12:04 UTC."},
+		{RedoAction, "", "Already done by <@U0EVE> at 12:05 UTC."},
+		{RegenerateAction, "", "Already done by <@U0FAY> at 12:06 UTC."},
 		{RetryAction, "", "moved on. It is at step 3 of 8, validate the new pair."},
 	} {
 		if got := Late(o, tt.action, Bind{Item: tt.item}).Text; !strings.Contains(got, tt.want) {

@@ -47,13 +47,16 @@ func (p *page) headline(o rotation.Overview) string {
 	name := "*" + p.esc(keySetName(o), nameMax) + "*"
 	switch r.Outcome {
 	case rotation.Completed:
+		if left := unproven(r); left != "" {
+			return "⚠️ " + name + ": rotated, but " + left + "."
+		}
 		return "✅ " + name + ": rotated. The new pair works everywhere and the old one is dead."
 	case rotation.Cancelled:
 		return "⏹️ " + name + ": rotation cancelled. The pair was not changed."
 	case rotation.Open:
 	}
 	cur := r.Current()
-	step := fmt.Sprintf("step %d of %d, %s", cur.Number, len(r.Steps), strings.ToLower(rotation.Text(cur.Name).Title))
+	step := fmt.Sprintf("step %d of %d, %s", cur.Number, len(r.Steps), lower(rotation.Text(cur.Name).Title))
 	switch {
 	case needsPerson(o):
 		return "❌ " + name + ": needs a person at " + step
@@ -63,16 +66,60 @@ func (p *page) headline(o rotation.Overview) string {
 	return "🔑 " + name + ": " + step
 }
 
-// notification is what a phone shows: the headline without markup, and who is
-// waited for.
-func (p *page) notification(o rotation.Overview) string {
-	text := strings.ReplaceAll(p.headline(o), "*", "")
-	if o.Rotation.Outcome == rotation.Open {
-		if w := p.waiting(o, o.Rotation.Current()); strings.HasPrefix(w, "Waiting") {
-			text += ". " + w
+// unproven says what a completed rotation has not proven; "" for nothing. Its
+// message must not claim more than the record.
+func unproven(r rotation.Rotation) string {
+	var parts []string
+	accepted := map[string]bool{}
+	for _, name := range []rotation.StepName{rotation.StepPropagate, rotation.StepVerify} {
+		for _, it := range r.Step(name).Items {
+			accepted[it.Name] = accepted[it.Name] || it.State == rotation.Skipped && it.PassWhy != ""
 		}
 	}
+	n := 0
+	for _, is := range accepted {
+		if is {
+			n++
+		}
+	}
+	if n > 0 {
+		parts = append(parts, count(n, "thing was", "things were")+" accepted without proof, see the deviations")
+	}
+	if r.Step(rotation.StepRevoked).State == rotation.Skipped {
+		parts = append(parts, "no old pair was known whose end could be proven")
+	}
+	return strings.Join(parts, ", and ")
+}
+
+// notification is what a phone shows: the headline without markup, what
+// happened if that needs a person, and who is waited for.
+func (p *page) notification(o rotation.Overview) string {
+	text := strings.ReplaceAll(p.headline(o), "*", "")
+	if o.Rotation.Outcome != rotation.Open {
+		return text
+	}
+	if needsPerson(o) {
+		if what := p.esc(firstProblem(o.Rotation), detailMax); what != "" {
+			text += ". " + strings.TrimSuffix(what, ".")
+		}
+	}
+	if w := p.waiting(o, o.Rotation.Current()); strings.HasPrefix(w, "Waiting") {
+		text += ". " + w
+	}
 	return text
+}
+
+// firstProblem says what happened to the first thing that needs a person.
+func firstProblem(r rotation.Rotation) string {
+	for _, s := range shownSteps(r) {
+		if s.Problem.Text != "" {
+			return s.Problem.Text
+		}
+		if failed, _ := split(s.Items); len(failed) > 0 {
+			return failed[0].Problem.Text
+		}
+	}
+	return ""
 }
 
 // origin says who runs the rotation, and why.
@@ -91,7 +138,10 @@ func (p *page) origin(o rotation.Overview) string {
 	if c := candidate(r); c.Last4 != "" && r.Outcome != rotation.Completed {
 		parts = append(parts, "new key "+p.esc(last4(c.Last4), 12))
 	}
-	if s := r.Snapshot; s != nil && s.Account.Number != "" {
+	switch s := r.Snapshot; {
+	case r.Adopted != nil && r.Adopted.Number != "":
+		parts = append(parts, "account "+p.esc(rotation.Masked(r.Adopted.Number), 12)+", adopted")
+	case s != nil && s.Account.Number != "":
 		parts = append(parts, "account "+p.esc(rotation.Masked(s.Account.Number), 12))
 	}
 	return strings.Join(append(parts, "`"+p.esc(string(r.ID), 20)+"`"), " · ")

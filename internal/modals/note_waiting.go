@@ -125,6 +125,9 @@ func downText(n rotation.Note) string {
 // upper makes the first letter of a text of ours a capital.
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
+// lower makes it a small one; names inside keep theirs.
+func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
 // ago shows how long ago something was, as the reader's client says it.
 func ago(t time.Time) string { return strings.TrimPrefix(started(t), "started ") }
 

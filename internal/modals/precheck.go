@@ -57,6 +57,7 @@ func Loading(keyset string) slack.ModalViewRequest {
 	p := &page{}
 	p.header(stepTitle(1, rotation.Text(rotation.StepPrecheck).Title))
 	p.text("Checking…")
+	p.small("If nothing comes, close this and press *Open* in the ops channel.") // a bot that is killed now does not know of this view
 	p.sop(o)
 	return view(o, LoadingCallback, p)
 }

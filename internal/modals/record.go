@@ -29,6 +29,11 @@ func Closed(o rotation.Overview) slack.ModalViewRequest {
 	p := &page{}
 	switch o.Rotation.Outcome {
 	case rotation.Completed:
+		if left := unproven(o.Rotation); left != "" {
+			p.header("Rotated, but not all of it is proven")
+			p.text("⚠️ The new pair is stored, but " + left + ".")
+			break
+		}
 		p.header("Rotated: the new pair works, the old one is dead")
 	case rotation.Cancelled:
 		p.header("Cancelled before the click")

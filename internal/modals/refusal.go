@@ -2,7 +2,6 @@ package modals
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -64,29 +63,25 @@ func Late(o rotation.Overview, action string, b Bind) Refusal {
 	case r.Outcome == rotation.Cancelled:
 		text += " It was cancelled at " + moment(r.Closed) + "."
 	case len(r.Steps) > 0:
-		text += fmt.Sprintf(" It is at step %d of %d, %s.", r.Current().Number, len(r.Steps), strings.ToLower(rotation.Text(r.Current().Name).Title))
+		text += fmt.Sprintf(" It is at step %d of %d, %s.", r.Current().Number, len(r.Steps), lower(rotation.Text(r.Current().Name).Title))
 	}
 	return Refusal{Text: text, Fix: "Nothing to do. Press Open to see where it stands."}
 }
 
-// doneBy finds out from the deviations who did what a late press asks for.
-// What is not against the procedure leaves none.
+// doneBy finds out who pressed before what a late press asks for.
 func doneBy(r rotation.Rotation, action string, b Bind) (by rotation.Actor, at time.Time) {
-	began := map[string]string{
-		AcceptAction:      b.Item + " was accepted",
-		StoreAnywayAction: "stored although the account is blocked",
-		StoreLaterAction:  "propagated before it was stored",
-		AdoptAction:       "adopted account ",
+	what := map[string]string{
+		RetryAction:       rotation.PressRetry,
+		CheckAgainAction:  rotation.PressRetry,
+		AcceptAction:      rotation.PressAccept,
+		RedoAction:        rotation.PressRedo,
+		RegenerateAction:  rotation.PressRegenerate,
+		StoreAnywayAction: rotation.PressStoreAnyway,
+		StoreLaterAction:  rotation.PressStoreLater,
+		AdoptAction:       rotation.PressAdopt,
 	}[action]
-	if began == "" {
-		return by, at
-	}
-	for _, d := range slices.Backward(r.Deviations) {
-		if strings.HasPrefix(d.What, began) {
-			return d.By, d.At
-		}
-	}
-	return by, at
+	p, _ := r.Pressed(what, b.Step, b.Round, b.Item)
+	return p.By, p.At
 }
 
 // AlreadyOperator answers somebody who takes over what is theirs.

@@ -128,6 +128,7 @@ func accepted() rotation.Overview {
 	it := o.Rotation.Step(rotation.StepPropagate).Item("integration-ci")
 	it.State, it.PassBy, it.PassWhy, it.Detail = rotation.Skipped, "ada@raxx.app", "CI is frozen", "accepted by ada@raxx.app: CI is frozen"
 	o.Rotation.Deviations = []rotation.Deviation{{At: at("12:03:00"), By: o.Rotation.Operator, What: "integration-ci was accepted without proof", Why: "CI is frozen"}}
+	o.Rotation.Presses = []rotation.Press{{What: rotation.PressAccept, Step: rotation.StepPropagate, Round: 1, Item: "integration-ci", By: o.Rotation.Operator, At: at("12:03:00")}}
 	return o
 }
 

@@ -194,6 +194,9 @@ func (p *page) detail(it rotation.Item) string {
 	var text string
 	if it.Detail != "" {
 		text = " — " + p.esc(it.Detail, detailMax)
+		if it.State == rotation.Running && strings.HasSuffix(it.Detail, "tries again by itself.") {
+			text += " That is within 15 s, or when the service allows it, for up to 10 min."
+		}
 	}
 	if it.State == rotation.Running && it.Tries > 1 {
 		text += fmt.Sprintf(" · try %d", it.Tries)

@@ -24,11 +24,23 @@ func (p *page) trouble(o rotation.Overview, s *rotation.Step) {
 	if s.Note != "" && (next == "" || !strings.HasPrefix(s.Note, "The bot ")) { // next says it, and more
 		p.text("*Note:* " + p.esc(s.Note, noteMax))
 	}
-	p.text(p.problem(s.Problem))
+	what := s.Problem
+	if triesAgain(s) {
+		what.Fix = "Nothing while the bot tries. If it stops trying: " + what.Fix
+	}
+	p.text(p.problem(what))
 	if next != "" {
 		p.text("*The bot:* " + next)
 	}
 	p.text(p.otherOwner(o, s))
+}
+
+// triesAgain reports whether the bot repeats a step by itself that went wrong,
+// so that the button which the advice ends with is not there yet.
+func triesAgain(s *rotation.Step) bool {
+	kind := s.Problem.Kind
+	return s.State == rotation.Running && s.Name == rotation.StepStore && (kind == "transient" || kind == "unknown") &&
+		strings.Contains(strings.ToLower(s.Problem.Fix), "press retry")
 }
 
 // problem says what happened and what to do; "" for none.
@@ -81,8 +93,10 @@ func goesOn(o rotation.Overview, s *rotation.Step) string {
 // itemGoesOn is [goesOn] for one failed item.
 func itemGoesOn(o rotation.Overview, s *rotation.Step) string {
 	switch {
-	case s.Name != rotation.StepPrecheck:
+	case s.Name != rotation.StepPrecheck && busy(o.Rotation):
 		return "*The bot:* It does not try this one again by itself. It goes on with the others."
+	case s.Name != rotation.StepPrecheck:
+		return "*The bot:* It does not try this one again by itself. It waits for somebody to press a button."
 	case forced(o.Rotation):
 		return "*The bot:* This does not hold you up. After the paste it tries again by itself."
 	}
@@ -102,7 +116,11 @@ func (p *page) already(o rotation.Overview) string {
 	case len(r.Candidates) == 0:
 		return head + "the old pair is dead. No new pair was pasted yet; nothing was stored or sent."
 	case r.Step(rotation.StepGenerate).State == rotation.Running:
-		return head + count(len(r.Candidates), "pasted pair is", "pasted pairs are") + " kept, sealed. No pair is in use now; the next paste goes on from here."
+		old := "the old pair is dead"
+		if r.FirstRejected.IsZero() {
+			old = "the old pair was not seen dead"
+		}
+		return head + count(len(r.Candidates), "pasted pair is", "pasted pairs are") + " kept, sealed; " + old + ". The next paste goes on from here."
 	}
 	parts := []string{"the new pair " + p.esc(last4(candidate(r).Last4), 12) + " is sealed"}
 	store := r.Step(rotation.StepStore)
@@ -116,7 +134,7 @@ func (p *page) already(o rotation.Overview) string {
 		parts = append(parts, fmt.Sprintf("%d of %s the pair", done, count(of, "consumer has", "consumers have")))
 	}
 	if done, of := doneItems(r.Step(rotation.StepVerify)); of > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %d proven", done, of))
+		parts = append(parts, fmt.Sprintf("%d of %d proven to work", done, of))
 	}
 	if r.Step(rotation.StepRevoked).State == rotation.Done {
 		parts = append(parts, "the old pair is proven dead")
@@ -124,9 +142,13 @@ func (p *page) already(o rotation.Overview) string {
 	return head + strings.Join(parts, "; ") + "."
 }
 
-// doneItems counts the items of a step that are done, and all that were not skipped.
+// doneItems counts the consumers of a step that are done, and all that were not
+// skipped. Those that another one covers, and the test order, are none.
 func doneItems(s *rotation.Step) (done, of int) {
 	for _, it := range s.Items {
+		if it.Kind == "covered_by" || it.Kind == "test_order" {
+			continue
+		}
 		if it.State == rotation.Done {
 			done++
 		}
@@ -183,7 +205,7 @@ func needs(o rotation.Overview, s *rotation.Step) string {
 	case s.Name == rotation.StepValidate && s.Problem.Reason == reasonBlocked:
 		return "the account cannot trade. The bot goes on looking."
 	case s.Name == rotation.StepStore && o.Rotation.MayStoreLater(o.Now):
-		return "Infisical does not take the pair. The bot goes on trying."
+		return "Infisical does not take the pair. The bot goes on trying. If trading cannot wait, press Propagate now, store later."
 	}
 	return ""
 }
@@ -211,26 +233,55 @@ func (p *page) waiting(o rotation.Overview, s *rotation.Step) string {
 		return "Waiting for " + whom + "."
 	case needs(o, s) != "":
 		return "Waiting for " + whom + ": " + needs(o, s)
-	case busy(o.Rotation) && needsPerson(o):
-		return "Waiting for " + whom + ": something failed. The bot goes on with the rest."
-	case waitsForBot(s) && !needsPerson(o):
+	case !needsPerson(o) && waitsForBot(s):
 		return working
 	}
-	return "Waiting for " + whom + "."
+	text := "Waiting for " + whom
+	if names := p.failedNames(o.Rotation); names != "" {
+		text += ": " + names + " failed"
+	}
+	if busy(o.Rotation) && needsPerson(o) {
+		return text + ". The bot goes on with the rest."
+	}
+	return text + "."
+}
+
+// failedNames names what failed and was not let pass; "" for nothing but the
+// step itself.
+func (p *page) failedNames(r rotation.Rotation) string {
+	var names []string
+	for _, s := range shownSteps(r) {
+		failed, _ := split(s.Items)
+		for _, it := range failed {
+			if name := p.esc(human(it), nameMax); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	const most = 3
+	if more := len(names) - most; more > 0 {
+		names = append(names[:most], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 const working = "The bot is working. Nobody has to do anything."
 
-// busy reports whether the bot has something under way beside what failed.
+// busy reports whether the bot has something under way beside what failed. What
+// waits for a consumer that failed is not under way.
 func busy(r rotation.Rotation) bool {
+	stuck := map[string]bool{}
 	for _, s := range shownSteps(r) {
-		if s.State == rotation.Running && (len(s.Items) == 0 || slices.ContainsFunc(s.Items, func(it rotation.Item) bool {
-			return it.State == rotation.Running || it.State == rotation.Pending
-		})) {
-			return true
+		failed, _ := split(s.Items)
+		for _, it := range failed {
+			stuck[it.Name] = true
 		}
 	}
-	return false
+	return slices.ContainsFunc(shownSteps(r), func(s *rotation.Step) bool {
+		return s.State == rotation.Running && (len(s.Items) == 0 && s.Name != rotation.StepGenerate || slices.ContainsFunc(s.Items, func(it rotation.Item) bool {
+			return it.State == rotation.Running || it.State == rotation.Pending && !stuck[it.Name] && (it.Kind != "covered_by" && it.Kind != "test_order" || len(stuck) == 0)
+		}))
+	})
 }
 
 func waitsForBot(s *rotation.Step) bool {
