@@ -29,9 +29,11 @@ const stopLimit = 5 * time.Second
 // sets none.
 type Hooks struct {
 	WrapStore     func(rotation.Store) rotation.Store                          // nil: none
-	WrapTransport func(service string, rt http.RoundTripper) http.RoundTripper // nil: none; service is "slack", "alpaca", "infisical", "heroku", "github" or "downstream"
+	WrapTransport func(service string, rt http.RoundTripper) http.RoundTripper // nil: none; service is "slack", "alpaca", "infisical", "heroku", "github", "downstream" or "webhook"
 	Ready         func()                                                       // called each time a Slack socket is up; nil: none
 	Limits        rotation.Limits                                              // how long the engine waits; zero: as the design says
+	Times         slackbot.Times                                               // how long the Slack side waits; zero: as the design says
+	Alarm         func(error)                                                  // called once when Slack refuses the bot until a person mends it; must not block; nil: none
 }
 
 // Options are what a bot is run with.
@@ -157,7 +159,7 @@ func slackConfig(o Options, engine *rotation.Engine, store rotation.Store, wires
 		Ops:     slackbot.Role{Group: cfg.Slack.OpsGroup, Users: cfg.Slack.OpsUsers},
 		OnCall:  slackbot.Role{Group: cfg.Slack.OncallGroup, Users: cfg.Slack.OncallUsers},
 		Owners:  owners, Developers: people,
-		Engine: engine, Store: store, Now: o.Now, Log: o.Log, Ready: o.Ready,
+		Engine: engine, Store: store, Now: o.Now, Log: o.Log, Ready: o.Ready, Alarm: o.Alarm, Times: o.Times,
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/raxx-app/keyturn/internal/alpaca"
 	"github.com/raxx-app/keyturn/internal/config"
-	"github.com/raxx-app/keyturn/internal/developers"
 	"github.com/raxx-app/keyturn/internal/downstream"
 	"github.com/raxx-app/keyturn/internal/github"
 	"github.com/raxx-app/keyturn/internal/heroku"
@@ -25,11 +24,12 @@ type clients struct {
 	heroku     *heroku.Client // nil if no consumer needs it
 	github     *github.Client // nil if no consumer needs it
 	downstream http.RoundTripper
+	webhook    http.RoundTripper
 }
 
 // newClients calls nothing.
 func newClients(cfg config.Config, wires *wires, now func() time.Time) (*clients, error) {
-	c := &clients{cfg: cfg, now: now, downstream: wires.to(serviceDownstream)}
+	c := &clients{cfg: cfg, now: now, downstream: wires.to(serviceDownstream), webhook: wires.to(serviceWebhook)}
 	var err error
 	if c.alpaca, err = alpaca.New(alpaca.Config{BaseURL: cfg.Endpoints.Alpaca, Transport: wires.to(serviceAlpaca), Now: now}); err != nil {
 		return nil, fmt.Errorf("set up alpaca: %w", err)
@@ -62,7 +62,7 @@ func (c *clients) keySets(notifier rotation.Notifier) ([]rotation.KeySet, error)
 			Place: place.String(), Vault: c.infisical.Vault(place), Trader: c.trader(k.TestOrder),
 		}
 		for _, consumer := range k.Consumers {
-			target, err := c.target(k, consumer, place.String(), notifier)
+			target, err := c.target(seat{KeySet: k, Consumer: consumer, place: place.String(), notifier: notifier})
 			if err != nil {
 				return nil, err
 			}
@@ -75,49 +75,6 @@ func (c *clients) keySets(notifier rotation.Notifier) ([]rotation.KeySet, error)
 
 func namesOf(k config.KeySet) rotation.Names {
 	return rotation.Names{KeyID: k.Infisical.KeyID, Secret: k.Infisical.Secret}
-}
-
-// target is the one place where a kind of consumer is registered.
-func (c *clients) target(k config.KeySet, consumer config.Consumer, place string, notifier rotation.Notifier) (rotation.Target, error) {
-	t := rotation.Target{Name: consumer.Name, Kind: consumer.Kind, Counts: counts(k, consumer)}
-	switch {
-	case consumer.Kind == config.KindHeroku && c.heroku != nil:
-		t.Consumer = &heroku.App{Client: c.heroku, Name: consumer.App, Names: namesOf(k)}
-		if consumer.Verify != nil {
-			t.Downstream = c.account(*consumer.Verify)
-		}
-	case consumer.Kind == config.KindGitHubActions && c.github != nil:
-		t.Consumer = &github.Repo{Client: c.github, Name: consumer.Repo, Environment: consumer.Environment, Dependabot: consumer.Dependabot, Names: namesOf(k)}
-	case consumer.Kind == config.KindDevelopers:
-		t.Consumer = &developers.Group{
-			Name: consumer.Name, KeySet: k.Name, Users: consumer.Users, Channel: consumer.Channel,
-			Place: place, Pull: developers.Pull{Project: k.Infisical.ProjectID, Environment: k.Infisical.Environment, Path: k.Infisical.Path},
-			Names: namesOf(k), Notifier: notifier, Now: c.now,
-		}
-	case consumer.Kind == config.KindCoveredBy:
-		t.CoveredBy = consumer.By
-	default: // config refuses the kind, or the token's absence, before
-		return t, fmt.Errorf("consumer %s of %s: kind %s is not built", consumer.Name, k.Name, consumer.Kind)
-	}
-	return t, nil
-}
-
-// counts reports whether trading fails until the consumer has the pair (3.5 of
-// the design). What is covered counts as what covers it; config refuses circles.
-func counts(k config.KeySet, c config.Consumer) bool {
-	switch c.Kind {
-	case config.KindHeroku, config.KindGitHubActions:
-		return true
-	case config.KindWebhook:
-		return c.Deliver == "pair"
-	case config.KindCoveredBy:
-		for _, other := range k.Consumers {
-			if other.Name == c.By {
-				return counts(k, other)
-			}
-		}
-	}
-	return false
 }
 
 // account reads the consumer's own view of its trading account.

@@ -223,7 +223,7 @@ func TestRetryOneConsumer(t *testing.T) {
 	clear()
 	w.ada.pressIn(failed, "Retry")
 	w.eve.pressIn(failed, "Retry") // hers is late: the message on the screen is older than what happened
-	w.eve.whisper("That was done already, or the rotation has moved on.", "Nothing to do.")
+	w.eve.whisper("Already done by @ada at ", "Press Open on the newest message")
 	w.ada.see(rotated)
 	b.stop()
 	rows, _ := w.left()

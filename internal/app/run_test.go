@@ -114,7 +114,7 @@ func TestHooks(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	if diff := cmp.Diff([]string{"alpaca", "downstream", "github", "heroku", "infisical", "slack"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"alpaca", "downstream", "github", "heroku", "infisical", "slack", "webhook"}, names); diff != "" {
 		t.Errorf("services that were called (-want +got):\n%s", diff)
 	}
 	if stored < 20 || readies != 1 {
@@ -159,7 +159,7 @@ func TestRunRefuses(t *testing.T) {
 		{"another state key", func(c *config.Config) { c.Tokens.StateKey = secret.New(string(other)) }, false, "state_key_wrong"},
 		{"health for the whole network", func(c *config.Config) { c.HTTP.Listen = "0.0.0.0:0" }, false, "listen_not_loopback"},
 		{"live keys", func(c *config.Config) { c.Endpoints.Alpaca = "https://api.alpaca.markets" }, false, "base_url"},
-		{"a key set is gone", func(c *config.Config) { c.KeySets[0].Consumers[0].Kind = "webhook" }, false, "internal"},
+		{"a kind that is not registered", func(c *config.Config) { c.KeySets[0].Consumers[0].Kind = "pigeon" }, false, "internal"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

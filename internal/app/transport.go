@@ -14,6 +14,7 @@ const (
 	serviceHeroku     = "heroku"
 	serviceGitHub     = "github"
 	serviceDownstream = "downstream"
+	serviceWebhook    = "webhook"
 )
 
 // wires makes one connection pool for each service. Consumers of one kind share
@@ -35,10 +36,14 @@ func (w *wires) to(service string) http.RoundTripper {
 		pool = newPool()
 		w.pools[service] = pool
 	}
-	if w.wrap == nil {
-		return pool
+	var rt http.RoundTripper = pool
+	if w.wrap != nil {
+		rt = w.wrap(service, pool)
 	}
-	return w.wrap(service, pool)
+	if service == serviceSlack {
+		rt = guarded{rt}
+	}
+	return rt
 }
 
 // close lets go of the connections that nobody uses.

@@ -4,17 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/rotation"
+	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
-// drillLimit is how long a rotation with its crashes may take; usual are three
-// seconds.
-const drillLimit = time.Minute
+// What a drill waits for at most. These are for a machine that stands still for
+// seconds; when all is well nobody waits for them. A rotation with its crashes
+// takes three seconds.
+const (
+	drillLimit = 4 * time.Minute
+	slackLimit = 15 * time.Second // instead of Slack's 3 s: a drill is not about them
+)
 
 // lastWords is how long what a bot said before it died may be on its way.
 const lastWords = 30 * time.Millisecond
@@ -54,6 +61,7 @@ type drill struct {
 	bot     *Child
 	life    context.Context //nolint:containedctx // ends with bot
 	lives   []*Child
+	hellos  int           // sockets that Slack had greeted before bot began
 	died    int           // lives that ended as deaths say
 	handing chan struct{} // closed when a bot that was stopped may be started again; nil: it is not stopped
 	settled chan struct{} // closed when nobody restarts the bot any more
@@ -70,12 +78,13 @@ func crashLimits() rotation.Limits {
 func newDrill(t *testing.T, deaths ...death) *drill {
 	t.Helper()
 	w := newWorld(t)
+	w.Slack.SetDeadlines(slackLimit, slackLimit)
 	if err := w.bequeath(crashLimits()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), drillLimit, fmt.Errorf("not over after %s", drillLimit))
 	t.Cleanup(cancel)
-	d := &drill{World: w, person: &person{w: w, said: &strings.Builder{}}, deaths: deaths, generated: make(chan struct{}), settled: make(chan struct{})}
+	d := &drill{World: w, person: newPerson(w), deaths: deaths, generated: make(chan struct{}), settled: make(chan struct{})}
 	d.ctx, d.fail = context.WithCancelCause(ctx)
 	return d
 }
@@ -126,6 +135,7 @@ func (d *drill) start(n int) error {
 	if n < len(d.deaths) {
 		how = d.deaths[n]
 	}
+	hellos := d.Slack.Connections()
 	bot, err := d.startBot(context.WithoutCancel(d.ctx), how.order, nil)
 	if err != nil {
 		return err
@@ -144,7 +154,7 @@ func (d *drill) start(n int) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.bot, d.life, d.lives = bot, life, append(d.lives, bot)
+	d.bot, d.life, d.lives, d.hellos = bot, life, append(d.lives, bot), hellos
 	return nil
 }
 
@@ -194,6 +204,25 @@ func (d *drill) now() (*Child, context.Context) {
 	return d.bot, d.life
 }
 
+// connected waits until what people do reaches the bot that runs now, and not
+// the socket of one that died, which Slack may take for alive a moment longer.
+func (d *drill) connected(life context.Context) error {
+	d.mu.Lock()
+	before := d.hellos
+	d.mu.Unlock()
+	for {
+		changed := d.Slack.Changed()
+		if n := d.Slack.Sockets(); n > 0 && n <= d.Slack.Connections()-before {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-life.Done():
+			return life.Err()
+		}
+	}
+}
+
 // act has what done does tried in each life of the bot until it returns true.
 func (d *drill) act(what string, done func(context.Context) (bool, error)) error {
 	for {
@@ -202,10 +231,8 @@ func (d *drill) act(what string, done func(context.Context) (bool, error)) error
 			return fmt.Errorf("%s: %w; the screen shows: %s", what, context.Cause(d.ctx), flat(plain(v.Text())))
 		}
 		_, life := d.now()
-		if d.Slack.WaitSockets(life, 1) != nil {
-			if err := d.pass(5 * time.Millisecond); err != nil {
-				continue
-			}
+		if d.connected(life) != nil {
+			_ = d.pass(5 * time.Millisecond) // until the next one begins; the loop sees if the time is up
 			continue
 		}
 		ok, err := done(life)
@@ -240,6 +267,10 @@ func (d *drill) rotate() error {
 		}
 	}
 	if err := d.act("rotate", func(ctx context.Context) (bool, error) {
+		d.mu.Lock()
+		life := len(d.lives)
+		d.mu.Unlock()
+		d.born(ctx, life)
 		over, err := d.step(ctx)
 		if d.key.ID != "" {
 			d.once.Do(func() { close(d.generated) })
@@ -303,15 +334,8 @@ func (d *drill) end() error {
 func (d *drill) whole() []Check {
 	err := d.rotate()
 	if err != nil {
-		d.mu.Lock()
-		d.ending = true
-		bot := d.bot
-		d.mu.Unlock()
 		d.fail(err)
-		if bot != nil {
-			_ = bot.Kill()
-			<-d.settled
-		}
+		d.kill()
 		name := "the rotation comes to its end"
 		if errors.Is(err, errAskedAgain) {
 			name = pairName + name
@@ -324,10 +348,27 @@ func (d *drill) whole() []Check {
 	return d.look()
 }
 
+// kill ends the drill: no bot is left, not even one that is being started.
+func (d *drill) kill() {
+	d.mu.Lock()
+	d.ending = true
+	began := d.bot != nil
+	d.mu.Unlock()
+	for began {
+		bot, _ := d.now()
+		_ = bot.Kill()
+		select {
+		case <-d.settled:
+			return
+		case <-time.After(lastWords):
+		}
+	}
+}
+
 // report says what a drill was, for a person who must find out what went wrong.
 func (d *drill) report(wrong []Check) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "deaths %v, died %d times\n", d.deaths, d.died)
+	fmt.Fprintf(&b, "deaths %v, died %d times, closes the screen %t\n", d.deaths, d.died, d.closes)
 	for _, c := range wrong {
 		if c.Err != nil {
 			fmt.Fprintf(&b, "WRONG %s: %v\n", c.Name, c.Err)
@@ -342,9 +383,46 @@ func (d *drill) report(wrong []Check) string {
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "%s\n", tail(d.Log()))
+	fmt.Fprintf(&b, "what went between Slack and the bots, the last of it:\n%s", d.traffic(trafficShown))
+	for _, m := range d.messages() {
+		fmt.Fprintf(&b, "in #ops: %s\n", flat(plain(m.Visible())))
+	}
+	if v, ok := d.Slack.Modal(Ada); ok {
+		fmt.Fprintf(&b, "on the screen (%s, busy %t, trouble %q): %s\n", v.ID, v.Busy, v.Trouble, flat(plain(v.Text())))
+	}
+	fmt.Fprintf(&b, "the bots' log:\n%s\n", tail(d.Log()))
 	return b.String()
 }
+
+// trafficShown is how many requests and frames a report shows.
+const trafficShown = 60
+
+// traffic returns the last n requests and frames, oldest first. Nothing of what
+// people typed is in it.
+func (d *drill) traffic(n int) string {
+	all := slices.Concat(d.Slack.Sent(), d.Slack.Journal())
+	slices.SortStableFunc(all, func(a, b slacksim.Entry) int { return a.At.Compare(b.At) })
+	var b strings.Builder
+	for _, e := range all[max(0, len(all)-n):] {
+		what := ""
+		if e.Via == "web" {
+			what = flat(headers(string(e.Body)))
+		}
+		fmt.Fprintf(&b, "  %s %-6s %s %s\n", e.At.Format("05.000"), e.Via, e.Method, what)
+	}
+	return b.String()
+}
+
+// headers returns which view a call is about, and what its header says.
+func headers(body string) string {
+	var parts []string
+	for _, part := range callParts.FindAllStringSubmatch(body, -1) {
+		parts = append(parts, part[1])
+	}
+	return strings.Join(parts, " ")
+}
+
+var callParts = regexp.MustCompile(`("view_id":"[^"]*"|"callback_id":"[^"]*"|"Step [0-9] of 8[^"]*"|"text":"[^"]{0,80}step [0-9] of 8|ts=[0-9.]+)`)
 
 func wrongOnes(checks []Check) []Check {
 	var wrong []Check

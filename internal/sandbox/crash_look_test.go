@@ -50,17 +50,14 @@ func (d *drill) look() []Check {
 	rows, err := d.auditRows(ctx)
 	c.add("the audit record can be read", err)
 	c.add(onceName+"each act in the audit record", rowsOnce(rows))
-	anchor := ""
-	if m, ok := d.message(); ok {
-		if found := anchorText.FindStringSubmatch(m.Visible()); found != nil {
-			anchor = found[1]
+	c.add("the audit record is intact, and agrees with the anchor in #ops", d.auditIntact(ctx, d.anchor()))
+	for _, text := range d.stuckAt { // only one that was opened and not yet remembered may be dead
+		if !empty(text) {
+			c.add("open screens live on", fmt.Errorf("one was dead: %s", flat(text)))
 		}
 	}
-	c.add("the audit record is intact, and agrees with the anchor in #ops", d.auditIntact(ctx, anchor))
-	for _, text := range d.stuckAt { // only one that was opened and not yet remembered may be dead
-		if !strings.Contains(text, "# Step 1 of 8") || hasResult(text) {
-			c.add("open screens live on", fmt.Errorf("one was dead: %s", text))
-		}
+	for _, text := range d.misled {
+		c.add("nobody is told to do nothing while one is asked", errors.New(flat(text)))
 	}
 	return c
 }
@@ -88,15 +85,13 @@ func (d *drill) vaultNear(key alpacasim.Key) error {
 	return err
 }
 
-// toldAt returns the bot's messages in a direct conversation.
+// rotatedText is in each message that asks a developer to take the new pair.
+// Others come too where somebody lets trading wait.
+const rotatedText = "were rotated"
+
+// toldAt returns what the bot asked of a developer in a direct conversation.
 func (d *drill) toldAt(dm string) []slacksim.Message {
-	var list []slacksim.Message
-	for _, m := range d.Slack.Messages(dm) {
-		if m.User != Ada && m.User != Bob {
-			list = append(list, m)
-		}
-	}
-	return list
+	return slices.DeleteFunc(d.Slack.Messages(dm), func(m slacksim.Message) bool { return !strings.Contains(m.Text, rotatedText) })
 }
 
 // atMostOnce reports more than one message, unless each later one said that it may be
@@ -141,7 +136,7 @@ func rowsOnce(rows []auditRow) error {
 func TestDrillFinds(t *testing.T) {
 	t.Parallel()
 	d := newDrill(t)
-	d.key = alpacasim.Key{ID: "PKNEVERMADE1234", Secret: "never-made"}
+	d.key = alpacasim.Key{ID: "PKNEVERMADE123456789", Secret: "never-made-by-anybody-anywhere-0000000000"}
 	found := map[string]bool{}
 	for _, c := range wrongOnes(d.look()) {
 		found[c.Name] = true

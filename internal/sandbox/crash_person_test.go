@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -12,9 +13,23 @@ import (
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
-// patience is how long a person looks at a screen on which nothing happens
-// before they close it and open it again.
-const patience = 4 * time.Second
+// How long a person looks at a screen on which nothing happens before they close
+// it and open it again: one on which nothing was ever shown, and any other. Only
+// the first kind may be dead, so the second is for a machine that stands still.
+const (
+	patienceFirst = 4 * time.Second
+	patience      = 30 * time.Second
+)
+
+// empty reports whether a screen shows no more than that the bot has begun.
+func empty(text string) bool { return strings.Contains(text, "# Step 1 of 8") && !hasResult(text) }
+
+func patienceWith(text string) time.Duration {
+	if empty(text) {
+		return patienceFirst
+	}
+	return patience
+}
 
 // A person is somebody who rotates a key with a bot that dies now and then.
 // They look at the screen and do what it asks for; where Slack says that
@@ -33,6 +48,62 @@ type person struct {
 	reopened int           // views that were dead
 	stuckAt  []string      // what those said
 	asked    int           // times that they were asked about the test order
+	life     int           // of the bot, from 1 on
+	screens  map[string]screen
+	outlived map[string]bool // screens, by view ID, that a later bot than the one that opened them changed
+	opened   int             // screens that Open brought, in a message of an earlier bot
+	posted   map[string]int  // life in which a message was first seen, by its ts
+	closes   bool            // they close the screen when the bot has died, and press Open in the message of before
+	misled   []string        // screens and messages that said that nobody has to do anything while one was asked to
+}
+
+// newPerson returns one of those who close the screen when the bot has died, or
+// of those who do not.
+func newPerson(w *World) *person {
+	return &person{
+		w: w, said: &strings.Builder{}, closes: rand.IntN(3) == 0,
+		screens: map[string]screen{}, outlived: map[string]bool{}, posted: map[string]int{},
+	}
+}
+
+// A screen is a view as it was seen last.
+type screen struct {
+	life int // of the bot when it was first seen
+	hash string
+}
+
+// born says that another bot runs. The message of before is what is left to who
+// closes the screen.
+func (p *person) born(ctx context.Context, life int) {
+	if life == p.life {
+		return
+	}
+	first := p.life == 0
+	p.life = life
+	if _, open := p.w.Slack.Modal(Ada); first || !p.closes || !open {
+		return
+	}
+	m, ok := p.message()
+	if _, can := buttonOf(m, "Open"); !ok || !can {
+		return
+	}
+	p.say("closes the screen of before the crash")
+	if err := p.w.Slack.CloseModal(ctx, Ada, true); err != nil {
+		p.say("could not close: %v", err)
+	}
+}
+
+// notice remembers what is on the screen.
+func (p *person) notice(v slacksim.View) {
+	before, known := p.screens[v.ID]
+	if !known {
+		p.screens[v.ID] = screen{p.life, v.Hash}
+		return
+	}
+	if before.hash != v.Hash && before.life < p.life {
+		p.outlived[v.ID] = true
+	}
+	p.screens[v.ID] = screen{before.life, v.Hash}
 }
 
 func (p *person) say(format string, args ...any) {
@@ -44,6 +115,16 @@ func (p *person) say(format string, args ...any) {
 func (p *person) step(ctx context.Context) (over bool, err error) {
 	v, ok := p.w.Slack.Modal(Ada)
 	text := plain(v.Text())
+	if ok {
+		p.notice(v)
+	}
+	p.honest(text)
+	if m, posted := p.message(); posted {
+		p.honest(m.Visible())
+		if _, known := p.posted[m.TS]; !known {
+			p.posted[m.TS] = p.life
+		}
+	}
 	switch {
 	case !ok && p.summarised():
 		return true, nil
@@ -72,6 +153,13 @@ func (p *person) step(ctx context.Context) (over bool, err error) {
 // orderUnknown is what the screen says when the bot died just before it sent the
 // test order: nobody can know, and it is not sent again.
 const orderUnknown = "it is not known whether it was placed"
+
+// honest notes a text that asks for a person and says that it does not.
+func (p *person) honest(text string) {
+	if strings.Contains(text, orderUnknown) && strings.Contains(text, "Nobody has to do anything") {
+		p.misled = append(p.misled, flat(text))
+	}
+}
 
 // accept presses the button that lets the test order pass.
 func (p *person) accept(ctx context.Context, v slacksim.View) error {
@@ -117,7 +205,12 @@ func (p *person) enter(ctx context.Context) error {
 			if _, err := p.w.Slack.PressMessage(ctx, Ada, OpsChannel, m.TS, "Open"); err != nil {
 				return err
 			}
-			return p.appears(ctx)
+			posted, known := p.posted[m.TS]
+			err := p.appears(ctx)
+			if _, open := p.w.Slack.Modal(Ada); open && known && posted < p.life {
+				p.opened++
+			}
+			return err
 		}
 	}
 	p.typed++
@@ -129,14 +222,23 @@ func (p *person) enter(ctx context.Context) error {
 }
 
 // summarised reports whether the channel says that the rotation is over.
-func (p *person) summarised() bool {
-	m, ok := p.message()
-	return ok && anchorText.MatchString(m.Visible())
+func (p *person) summarised() bool { return p.anchor() != "" }
+
+// anchor returns what the channel says of the audit record's end; "" if it says
+// nothing yet. It need not be in the newest message: what a killed bot sent may
+// arrive after what its successor posted once more, and stays as it is.
+func (p *person) anchor() string {
+	for _, m := range p.messages() {
+		if found := anchorText.FindStringSubmatch(m.Visible()); found != nil {
+			return found[1]
+		}
+	}
+	return ""
 }
 
 // appears waits a moment for the screen to come.
 func (p *person) appears(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	_, err := p.w.Slack.WaitModal(ctx, Ada, func(slacksim.View) bool { return true })
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -236,14 +338,26 @@ func (p *person) submit(ctx context.Context) (slacksim.SubmitResult, error) {
 	if err != nil {
 		return slacksim.SubmitResult{}, fmt.Errorf("%w: %w", errNotTyped, err)
 	}
-	p.carried++
+	before := p.submissions()
 	got, err := p.w.Slack.Submit(ctx, Ada)
+	p.carried += min(1, p.submissions()-before) // none if no socket was up any more
 	now, open := p.w.Slack.Modal(Ada)
 	p.say("submits the pair and sees %q %v %v %s", got.Trouble, got.Errors, err, flat(plain(now.Text())))
 	if err == nil && got.Trouble == "" && len(got.Errors) == 0 && !got.Closed && open && !hasKeyFields(now) {
 		p.sealed = true
 	}
 	return got, err
+}
+
+// submissions returns how many submitted views Slack has sent to the bots.
+func (p *person) submissions() int {
+	n := 0
+	for _, e := range p.w.Slack.Sent() {
+		if e.Method == "view_submission" {
+			n++
+		}
+	}
+	return n
 }
 
 // still waits until the screen that asks for a pair is gone. Nobody pastes a
@@ -263,7 +377,7 @@ var errAskedAgain = errors.New("the pair is asked for again although it was seal
 
 // watch waits until the screen changes. A dead screen is closed.
 func (p *person) watch(ctx context.Context, v slacksim.View) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, patienceWith(v.Text()))
 	defer cancel()
 	_, err := p.w.Slack.WaitModal(limited, Ada, func(now slacksim.View) bool {
 		return now.ID != v.ID || now.Hash != v.Hash || now.Busy != v.Busy || now.Trouble != v.Trouble
@@ -275,7 +389,7 @@ func (p *person) watch(ctx context.Context, v slacksim.View) error {
 		return err
 	}
 	p.reopened++
-	p.stuckAt = append(p.stuckAt, flat(plain(v.Text())))
+	p.stuckAt = append(p.stuckAt, plain(v.Text()))
 	p.say("closes a dead screen: %s", flat(plain(v.Text())))
 	return p.w.Slack.CloseModal(ctx, Ada, true)
 }
@@ -289,14 +403,14 @@ func (p *person) acknowledge(ctx context.Context, user string) (bool, error) {
 	}
 	list := p.w.Slack.Messages(dm)
 	for _, m := range slices.Backward(list) {
-		if m.User == user {
+		if !strings.Contains(m.Text, rotatedText) {
 			continue
 		}
 		b, ok := buttonOf(m, updated)
 		if !ok {
 			return len(m.Buttons()) == 0, nil
 		}
-		limited, cancel := context.WithTimeout(ctx, 2*time.Second)
+		limited, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		if _, err := p.w.Slack.PressMessage(limited, user, dm, m.TS, b.Text); err != nil {
 			return false, nil // the bot is gone: they press again

@@ -13,7 +13,7 @@ import (
 // kills is how many random kills, and as many double kills, are tried. The
 // short form also tries only as many of the boundaries as there is time for;
 // from 60 on all of them are.
-var kills = flag.Int("sandbox.kills", 1, "random kills, and double kills; from 60 on every boundary is tried too")
+var kills = flag.Int("sandbox.kills", 4, "random kills, and double kills; from 60 on every boundary is tried too")
 
 // killsAtOnce is how many worlds there are at the same time: they mostly wait.
 const killsAtOnce = 10
@@ -23,13 +23,14 @@ type figures struct {
 	mu                                    sync.Mutex
 	drills, died, lost, doubled, reopened int
 	unsure, wrong, late                   int
+	screens, messages                     int // of before a crash that worked after it
 	began                                 time.Time
 }
 
 func (f *figures) String() string {
 	took := time.Since(f.began)
-	return fmt.Sprintf("%d drills, %d kills, %d wrong, %d lost pairs, %d doubled effects, %d dead screens, %d late drawings of step 2, %d test orders asked about, %.1f s, %.2f s a kill",
-		f.drills, f.died, f.wrong, f.lost, f.doubled, f.reopened, f.late, f.unsure, took.Seconds(), took.Seconds()/float64(max(f.died, 1)))
+	return fmt.Sprintf("%d drills, %d kills, %d wrong, %d lost pairs, %d doubled effects, %d dead screens, %d late drawings of step 2, %d test orders asked about; %d screens and %d messages of before a crash worked after it; %.1f s, %.2f s a kill",
+		f.drills, f.died, f.wrong, f.lost, f.doubled, f.reopened, f.late, f.unsure, f.screens, f.messages, took.Seconds(), took.Seconds()/float64(max(f.died, 1)))
 }
 
 // try plays every list of deaths, several at the same time.
@@ -47,6 +48,9 @@ func try(t *testing.T, all [][]death) {
 	}
 	wg.Wait()
 	t.Log(f)
+	if f.died > 60 && (f.screens == 0 || f.messages == 0) {
+		t.Errorf("%d screens and %d messages of before a crash worked after it, want some of each", f.screens, f.messages)
+	}
 }
 
 func (f *figures) add(t *testing.T, d *drill) {
@@ -59,6 +63,8 @@ func (f *figures) add(t *testing.T, d *drill) {
 	f.reopened += d.reopened
 	f.unsure += d.asked
 	f.late += d.late
+	f.screens += len(d.outlived)
+	f.messages += d.opened
 	for _, c := range wrong {
 		switch {
 		case strings.HasPrefix(c.Name, pairName):

@@ -60,7 +60,7 @@ func (f Fault) prepare(w *World) error {
 
 // Faults returns every fault, in the order of the procedure's steps.
 func Faults() []Fault {
-	return slices.Concat(pasteFaults(), vaultFaults(), consumerFaults(), orderFaults(), slackFaults(), crashFaults())
+	return slices.Concat(pasteFaults(), forwardFaults(), vaultFaults(), consumerFaults(), webhookFaults(), orderFaults(), slackFaults(), crashFaults())
 }
 
 // FaultByName returns a fault. The empty name is that of the zero Fault.

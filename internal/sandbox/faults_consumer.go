@@ -67,6 +67,9 @@ func consumerFaults() []Fault {
 				return s.Ada.cancel(s.ctx, "the Heroku token must be replaced first")
 			},
 			End: cancelled,
+			Also: func(s *Scene, _ Report) []Check {
+				return []Check{{"the record says that it was cancelled", s.recorded("secret.rotate.cancelled", 1)}}
+			},
 		},
 		{
 			Name: "github-404", What: "The bot's GitHub token lost its access to the repository after the click: that consumer fails, the others go on, and Retry does it when access is back.",
@@ -152,7 +155,7 @@ func dynosCrash() Fault {
 			if err := s.Ada.finished(s.ctx); err != nil {
 				return err
 			}
-			_, err := s.ops("Deviations:", stagingApp+" was accepted without proof", "since yesterday's deploy")
+			_, err := s.ops("rotated, but 1 thing was accepted without proof", "Deviations:", stagingApp+" was accepted without proof", "since yesterday's deploy")
 			return err
 		},
 		Differs: Differences{Down: stagingApp},
@@ -207,10 +210,9 @@ func (s *Scene) mendedAfter(consumer, says, how string, mend func()) error {
 	if err := s.Ada.see(s.ctx, says); err != nil {
 		return err
 	}
-	if _, err := s.ops("needs a person", says); err != nil {
+	if err := s.alarmed(says); err != nil {
 		return err
 	}
-	s.Say("#ops says who is waited for")
 	mend()
 	s.Say(how)
 	if err := s.Ada.press(s.ctx, retryButton, consumer); err != nil {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/raxx-app/keyturn/internal/rotation"
 	"github.com/raxx-app/keyturn/internal/sim/alpacasim"
-	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
 // liveKey is a pair of the live account, as a slip of the hand would bring it
@@ -74,7 +73,9 @@ func pasteFaults() []Fault {
 				}
 				return s.again("Alpaca rejects the new pair. Nothing was written anywhere.")
 			},
-			Also: func(s *Scene, _ Report) []Check { return []Check{{"two pairs were sealed", s.sealed(2)}} },
+			Also: func(s *Scene, _ Report) []Check {
+				return []Check{{"two pairs were sealed", s.sealed(2)}, {"the record says that the first one failed", s.recorded("secret.rotate.failed", 1)}}
+			},
 		},
 		wrongAccount(),
 		otherKeySetsAccount(),
@@ -259,21 +260,15 @@ func (s *Scene) rotateStaging(account string) error {
 // secondPaste has two people generate, one after the other, and paste at the
 // same moment.
 func secondPaste() Fault {
-	const cleo = "U0CLEO"
 	return Fault{
 		Name: "second-paste", What: "Two people generate keys, the second one kills the first one's pair, and both paste: both pairs are kept, the one that works goes on.",
-		Prepare: func(w *World) error {
-			w.Slack.AddUser(slacksim.User{ID: cleo, Name: "cleo"})
-			w.Slack.AddGroup(slacksim.Group{ID: opsGroup, Handle: "raxx-ops", Users: []string{Ada, cleo}})
-			w.Slack.AddChannel(slacksim.Channel{ID: OpsChannel, Name: "ops", Members: []string{w.Slack.Config().BotUserID, Ada, Bob, cleo}})
-			return nil
-		},
+		Prepare: (*World).addCleo,
 		Act: func(s *Scene) error {
 			account, err := s.inDashboard()
 			if err != nil {
 				return err
 			}
-			second := &Operator{Slack: s.Slack, Dashboard: s.Alpaca, User: cleo, Name: s.name(cleo), Say: s.Say}
+			second := s.second()
 			if err := second.open(s.ctx); err != nil {
 				return err
 			}
@@ -306,19 +301,22 @@ func secondPaste() Fault {
 }
 
 // sealed reports whether the audit record has n sealed pairs.
-func (s *Scene) sealed(n int) error {
+func (s *Scene) sealed(n int) error { return s.recorded("secret.rotate.sealed", n) }
+
+// recorded reports whether the audit record has n rows of an action.
+func (s *Scene) recorded(action string, n int) error {
 	rows, err := s.auditRows(s.after())
 	if err != nil {
 		return err
 	}
 	got := 0
 	for _, row := range rows {
-		if row.Action == "secret.rotate.sealed" {
+		if row.Action == action {
 			got++
 		}
 	}
 	if got != n {
-		return fmt.Errorf("%d were, want %d", got, n)
+		return fmt.Errorf("%d rows of %s, want %d", got, action, n)
 	}
 	return nil
 }

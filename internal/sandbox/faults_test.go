@@ -16,7 +16,9 @@ import (
 const atOnce = 6
 
 // TestFaults plays every fault to its right end, with the bot as a process of
-// its own: R39, R42, R51, R60, R64–R68, R78–R80, R82, R83.
+// its own: R21 (key-dead), R39, R42 (infisical-half), R51, R60 (old-key-lingers,
+// alpaca-down), R64 (what the record says), R65–R68 (superseded, heroku-rollback),
+// R78–R80, R82, R83, R87 (duplicate-envelopes).
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	places := make(chan struct{}, atOnce)
@@ -34,11 +36,12 @@ func TestFaults(t *testing.T) {
 func playFault(t *testing.T, f Fault) {
 	t.Helper()
 	w := newWorld(t)
-	var said strings.Builder
-	r := w.Play(t.Context(), f, func(line string) { said.WriteString(line + "\n") })
+	c := newCanary(t, w)
+	r := w.Play(t.Context(), f, c.say)
 	if err := r.Problem(); err != nil {
-		t.Errorf("%s: %v\n%s\n%s", f.Name, err, said.String(), tail(w.Log()))
+		t.Errorf("%s: %v\n%s\n%s", f.Name, err, c.sinks[sandboxSays], tail(w.Log()))
 	}
+	c.judge(t)
 	if (r.For != "") != (r.Outcome == waiting) {
 		t.Errorf("%s: outcome %q is for %q, want a reason with waiting only", f.Name, r.Outcome, r.For)
 	}
@@ -72,9 +75,9 @@ func TestFaultList(t *testing.T) {
 	}
 	for _, want := range []string{
 		"live-key", "swapped-paste", "same-key", "rejected-pair", "wrong-account", "other-keysets-account", "account-replaced",
-		"old-key-lingers", "second-paste",
+		"old-key-lingers", "second-paste", "take-over", "store-anyway", "superseded", "heroku-rollback", "key-dead",
 		"infisical-down", "infisical-half", "heroku-500", "heroku-429", "heroku-release-fails", "heroku-no-permission", "github-404",
-		"github-secondary-limit", "downstream-not-active", "order-fills", "order-market-closed", "order-lost-reply", "order-on-live",
+		"github-secondary-limit", "webhook-rejects-signature", "webhook-500", "webhook-lost-reply", "downstream-not-active", "order-fills", "order-market-closed", "order-lost-reply", "order-on-live",
 		"lost-reply", "slow-consumer", "slack-disconnect", "slack-down-after-click", "duplicate-envelopes", "kill-after-paste",
 		"kill-in-propagate", "disk-full",
 	} {

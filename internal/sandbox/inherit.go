@@ -18,6 +18,11 @@ import (
 // program reads no such file.
 const childFile = "sandbox.json"
 
+// lookAgain is how often a child asks Slack who belongs to what. The sandbox puts
+// its clock forward by minutes, and what is known is too old then until it is
+// asked for again.
+const lookAgain = 2 * time.Second
+
 // quick are the engine's waits where somebody watches: real time passes in the
 // sandbox, and nobody learns more from two minutes than from two seconds.
 func quick() rotation.Limits {
@@ -53,5 +58,6 @@ func inherited() (app.Hooks, error) {
 	if err := json.Unmarshal(body, &told.Limits); err != nil {
 		return app.Hooks{}, fmt.Errorf("read what the bot inherits: %w", err)
 	}
+	told.Times.Roster = lookAgain
 	return told, nil
 }

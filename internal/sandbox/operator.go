@@ -22,6 +22,8 @@ const (
 	secretLabel  = "Secret key"
 	whyLabel     = "Why"
 	whyChoice    = "Scheduled: the key is due"
+	deadChoice   = "Account was reset or key is dead"
+	reasonLabel  = "Reason"
 	orderLabel   = "Test order"
 	orderChoice  = "Place the test order"
 	accountLabel = "Account to choose"
@@ -78,13 +80,20 @@ func (o *Operator) begin(ctx context.Context) error {
 }
 
 // goOn waits for the checks of step 1, answers every question and leaves it.
-func (o *Operator) goOn(ctx context.Context) error {
+func (o *Operator) goOn(ctx context.Context) error { return o.goOnBecause(ctx, whyChoice, "") }
+
+// goOnBecause is goOn with another answer to why the rotation runs, and the
+// reason that it needs.
+func (o *Operator) goOnBecause(ctx context.Context, choice, reason string) error {
 	v, err := o.wait(ctx, func(v slacksim.View) bool { return v.Submit == goOnButton && hasResult(v.Text()) })
 	if err != nil {
 		return err
 	}
 	slack := o.Slack
-	err = slack.Select(ctx, o.User, whyLabel, whyChoice)
+	err = slack.Select(ctx, o.User, whyLabel, choice)
+	if err == nil && reason != "" {
+		err = slack.Type(ctx, o.User, reasonLabel, reason)
+	}
 	ticked := 0
 	for _, in := range v.Inputs {
 		if err != nil {
@@ -101,7 +110,7 @@ func (o *Operator) goOn(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("answer the questions: %w", err)
 	}
-	o.Say(fmt.Sprintf("%s chooses %q, ticks %d prerequisites, chooses the test order, presses %s", o.Name, whyChoice, ticked, goOnButton))
+	o.Say(fmt.Sprintf("%s chooses %q, ticks %d prerequisites, chooses the test order, presses %s", o.Name, choice, ticked, goOnButton))
 	return o.submit(ctx)
 }
 
@@ -176,7 +185,9 @@ func hasResult(text string) bool {
 // isResult reports whether a line of a view says how something stands, and is
 // not the strip of the eight steps.
 func isResult(line string) bool {
-	for _, mark := range []string{"✅", "❔", "❌", "🔴", "✔", "What happened:", "Exposed time"} {
+	for _, mark := range []string{
+		"✅", "❔", "❌", "🔴", "✔", "⚠️ Why you are here again:", "What happened:", "What to do:", "The bot:", "Already done:", "Waiting for", "Exposed time",
+	} {
 		if strings.HasPrefix(line, mark) {
 			return !strings.Contains(line, "8 Record")
 		}
@@ -228,7 +239,7 @@ func texts(options []slacksim.Option) []string {
 }
 
 // fieldLabel finds the label of a field, which stands in bold above its value.
-var fieldLabel = regexp.MustCompile(`(?m)^\*([^*\n]+)\*\n`)
+var fieldLabel = regexp.MustCompile(`(?m)^\*([^*\n]+?):?\*\n`)
 
 // plain returns text as it looks on the screen: bold and code have no marks
 // around them, and a field's label stands before its value.

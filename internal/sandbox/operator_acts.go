@@ -21,6 +21,10 @@ const (
 	acceptButton = "Accept with a reason"
 	laterButton  = "Propagate now, store later"
 	useForButton = "Use this pair for "
+
+	storeAnywayButton = "Store anyway"
+	takeOverButton    = "Take over"
+	redoButton        = "Redo store, propagate, verify"
 )
 
 // Fields of the view that asks why.

@@ -52,6 +52,8 @@ func Main(ctx context.Context, env Env) int {
 	auto := flags.Bool("auto", false, "a scripted operator does one rotation")
 	asJSON := flags.Bool("json", false, "with --auto: one JSON object a line")
 	name := flags.String("fault", "", "with --auto: what goes wrong on the way; list shows them")
+	listen := flags.String("listen", defaultListen, "where the page is served; loopback only")
+	drill := flags.String("drill", "", "the page as a drill, with a score card; list shows them")
 	if err := flags.Parse(env.Args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -62,9 +64,16 @@ func Main(ctx context.Context, env Env) int {
 	case flags.NArg() > 0:
 		fmt.Fprintf(env.Stderr, "sandbox: unexpected %q\n", flags.Arg(0))
 		return exitUsage
-	case !*auto:
-		fmt.Fprintln(env.Stderr, "sandbox: the browser page is not built yet. Use: sandbox --auto [--json] [--fault NAME]")
+	case *auto && *drill != "":
+		fmt.Fprintln(env.Stderr, "sandbox: --drill is for a person in a browser, without --auto")
 		return exitUsage
+	case !*auto && (*asJSON || *name != ""):
+		fmt.Fprintln(env.Stderr, "sandbox: --json and --fault go with --auto: sandbox --auto [--json] [--fault NAME]")
+		return exitUsage
+	case *drill == "list":
+		return listDrills(env)
+	case !*auto:
+		return runPage(ctx, env, *listen, *drill)
 	case *name == "list":
 		return listFaults(env) //nolint:contextcheck // a check after the play has a time of its own
 	}
@@ -84,6 +93,29 @@ func listFaults(env Env) int {
 		}
 	}
 	return 0
+}
+
+// listDrills shows every drill, a line each.
+func listDrills(env Env) int {
+	for _, s := range scenarios() {
+		if _, err := fmt.Fprintf(env.Stdout, "%s  %s\n", s.Name, s.Title); err != nil {
+			return exitFailed
+		}
+	}
+	return 0
+}
+
+// runPage serves the page, as a drill if one is named.
+func runPage(ctx context.Context, env Env, listen, drill string) int {
+	if drill == "" {
+		return serve(ctx, env, listen, nil)
+	}
+	s, ok := scenarioByName(drill)
+	if !ok {
+		fmt.Fprintf(env.Stderr, "sandbox: there is no drill %q; see: sandbox --drill list\n", drill)
+		return exitUsage
+	}
+	return serve(ctx, env, listen, s)
 }
 
 // runAuto does one rotation, with what goes wrong on the way, and shows it.
@@ -148,6 +180,7 @@ type auditRow struct {
 	KeySet   string         `json:"keyset"`
 	Rotation string         `json:"rotation"`
 	Step     string         `json:"step"`
+	Actor    string         `json:"actor"`
 	Action   string         `json:"action"`
 	Context  map[string]any `json:"context"`
 }

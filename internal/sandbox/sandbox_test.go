@@ -100,7 +100,10 @@ func TestUsage(t *testing.T) {
 		want int
 		says string
 	}{
-		{"no page yet", nil, 2, "--auto"},
+		{"drill with auto", []string{"--auto", "--drill", "scheduled-day"}, 2, "--drill"},
+		{"unknown drill", []string{"--drill", "flood"}, 2, "flood"},
+		{"not on loopback", []string{"--listen", "0.0.0.0:8484"}, 2, "loopback"},
+		{"no address", []string{"--listen", "8484"}, 2, "loopback"},
 		{"json alone", []string{"--json"}, 2, "--auto"},
 		{"unknown flag", []string{"--atuo"}, 2, "atuo"},
 		{"stray word", []string{"--auto", "now"}, 2, "now"},
@@ -210,7 +213,7 @@ func TestChecksFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := map[string]bool{}
-	for _, c := range w.Checks(alpacasim.Key{ID: "PKNEVERMADE1234", Secret: "never-made"}) {
+	for _, c := range w.Checks(alpacasim.Key{ID: "PKNEVERMADE123456789", Secret: "never-made-by-anybody-anywhere-0000000000"}) {
 		if c.Err != nil {
 			wrong[c.Name] = true
 		}

@@ -155,6 +155,24 @@ func (s *Scene) ops(texts ...string) (string, error) {
 	return last, nil
 }
 
+// alarmed waits until the rotation's message in #ops says what a person who was
+// woken must read: what happened, what to do, what is done already, what the bot
+// does by itself, and who is waited for.
+func (s *Scene) alarmed(happened string) error {
+	texts := []string{"needs a person at step", happened, "What happened: ", "What to do: ", "Already done: ", "The bot: ", "Waiting for " + s.Ada.Name}
+	text, err := s.ops(texts...)
+	if err != nil {
+		return err
+	}
+	s.Say("#ops shows:")
+	for line := range strings.Lines(text) {
+		if isResult(line) || strings.Contains(line, texts[0]) {
+			s.Say("  " + strings.TrimSpace(line))
+		}
+	}
+	return nil
+}
+
 // wait notes for whom and what the rotation waits, as #ops says it, together
 // with what happened.
 func (s *Scene) wait(happened string) error {

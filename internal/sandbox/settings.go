@@ -27,9 +27,10 @@ keysets:
     consumers:
       - {name: raxx-api-prod, kind: heroku, app: raxx-api-prod, verify: {url: "@raptor@/api/trading/account", field: alpaca_status, want: ACTIVE}}
       - {name: raxx-api-staging, kind: heroku, app: raxx-api-staging}
-      - {name: integration-ci, kind: github_actions, repo: raxx/raptor}
+      - {name: integration-ci, kind: github_actions, repo: raxx/raptor, dependabot: true}
       - {name: local-dev, kind: developers, users: [U0ADA, U0BOB]}
-      - {name: backtest, kind: covered_by, by: raxx-api-prod}
+      - {name: backtest, kind: webhook, url: "@backtest@", deliver: pair}
+      - {name: trade-journal, kind: webhook, url: "@journal@"}
       - {name: demo, kind: covered_by, by: raxx-api-prod}
     test_order:
       url: "@raptor@/api/trading/orders"
@@ -65,7 +66,8 @@ const stagingSettings = `  - name: staging
 func (w *World) writeSettings(more string) error {
 	text := strings.NewReplacer(
 		"@raptor@", w.Raptor.URL(), "@slack@", w.Slack.APIURL(), "@alpaca@", w.Alpaca.URL(),
-		"@infisical@", w.Infisical.URL(), "@heroku@", w.Heroku.URL(), "@github@", w.GitHub.URL(), "endpoints:\n", more+"endpoints:\n",
+		"@infisical@", w.Infisical.URL(), "@heroku@", w.Heroku.URL(), "@github@", w.GitHub.URL(),
+		"@backtest@", w.Backtest.HookURL(), "@journal@", w.Journal.HookURL(), "endpoints:\n", more+"endpoints:\n",
 	).Replace(settings)
 	if err := os.WriteFile(w.Config(), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write settings: %w", err)
@@ -84,6 +86,7 @@ func (w *World) Env() []string {
 		"HEROKU_API_KEY=" + herokuToken,
 		"GITHUB_TOKEN=" + githubToken,
 		"DOWNSTREAM_TOKEN=" + downstreamToken,
+		"WEBHOOK_SECRET=" + webhookSecret,
 		"STATE_KEY_FILE=" + w.stateKey(),
 	}
 }

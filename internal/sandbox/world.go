@@ -15,6 +15,7 @@ import (
 	"github.com/raxx-app/keyturn/internal/sim/infisicalsim"
 	"github.com/raxx-app/keyturn/internal/sim/raptorsim"
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
+	"github.com/raxx-app/keyturn/internal/sim/webhooksim"
 )
 
 // Who and what there is in a [World].
@@ -43,6 +44,7 @@ const (
 	herokuToken     = "sandbox-heroku-token" //nolint:gosec // opens nothing outside the sandbox
 	githubToken     = "sandbox-github-token" //nolint:gosec // opens nothing outside the sandbox
 	downstreamToken = "sandbox-downstream-token"
+	webhookSecret   = "sandbox-webhook-secret"
 )
 
 // A World is every outside service as a simulator, filled with a company that
@@ -55,6 +57,8 @@ type World struct {
 	Heroku    *herokusim.Sim
 	GitHub    *githubsim.Sim
 	Raptor    *raptorsim.Sim
+	Backtest  *webhooksim.Sim // a webhook that is sent the pair
+	Journal   *webhooksim.Sim // a webhook that is only told
 
 	Dir     string        // the bot's files
 	Account string        // number of the paper account whose pair is rotated
@@ -98,7 +102,8 @@ func (w *World) start(now func() time.Time) error {
 	w.Infisical = infisicalsim.New()
 	w.Heroku = herokusim.New(herokusim.Config{Tokens: map[string]herokusim.Token{herokuToken: {Scopes: []string{"write-protected"}}}, Now: now})
 	w.GitHub = githubsim.New(githubsim.Config{Now: now})
-	for _, s := range []simulator{w.Slack, w.Alpaca, w.Infisical, w.Heroku, w.GitHub} {
+	w.Backtest, w.Journal = w.hooks(now)
+	for _, s := range []simulator{w.Slack, w.Alpaca, w.Infisical, w.Heroku, w.GitHub, w.Backtest, w.Journal} {
 		if err := w.run(s); err != nil {
 			return err
 		}
@@ -157,8 +162,11 @@ func (w *World) fill(now time.Time) error {
 	}
 	w.GitHub.Grant(githubToken, githubsim.FullAccess())
 	w.GitHub.AddRepo(repoOwner, repoName)
-	w.GitHub.SetSecret(repoOwner, repoName, githubsim.Actions, keyIDName, w.Old.ID, now.Add(-time.Hour))
-	w.GitHub.SetSecret(repoOwner, repoName, githubsim.Actions, secretName, w.Old.Secret, now.Add(-time.Hour))
+	for _, store := range repoStores() {
+		w.GitHub.SetSecret(repoOwner, repoName, store, keyIDName, w.Old.ID, now.Add(-time.Hour))
+		w.GitHub.SetSecret(repoOwner, repoName, store, secretName, w.Old.Secret, now.Add(-time.Hour))
+	}
+	w.Backtest.SetPair(w.Old.ID, w.Old.Secret)
 	w.fillSlack()
 	return nil
 }
