@@ -263,7 +263,7 @@ func TestMembershipUnknown(t *testing.T) {
 	if got := submit(ada, pair, "1"); !strings.Contains(got, unknown) {
 		t.Errorf("before the click, Ada is answered %s, want %q", got, unknown)
 	}
-	if got := w.command(ada, "prod"); got.Reply == nil || !strings.Contains(got.Reply.Visible(), unknown) {
+	if got := w.command("prod"); got.Reply == nil || !strings.Contains(got.Reply.Visible(), unknown) {
 		t.Errorf("before the click, the command is answered %+v, want %q", got, unknown)
 	}
 

@@ -4,18 +4,27 @@ import (
 	"context"
 	"errors"
 	"net"
+	"regexp"
 
 	"github.com/slack-go/slack"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
 
-// slackCode returns Slack's error code, or "".
+// slackCodes have this form. Whatever else stands in Slack's error field is not
+// repeated: it may be something that was sent.
+var slackCodes = regexp.MustCompile(`^[a-z_]{1,60}$`)
+
+// slackCode returns Slack's error code; "" if it named none.
 func slackCode(err error) string {
-	if e, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
+	e, ok := errors.AsType[slack.SlackErrorResponse](err)
+	switch {
+	case !ok:
+		return ""
+	case slackCodes.MatchString(e.Err):
 		return e.Err
 	}
-	return ""
+	return "unreadable_code"
 }
 
 // slackFault says what to do about an error of a call to Slack. The codes are

@@ -115,7 +115,7 @@ func TestOneSocketIsEnough(t *testing.T) {
 		before := w.slack.Connections()
 		w.slack.DisconnectOne(reason) // the oldest: the other one each time
 		if reason != slacksim.Warning {
-			if got := w.command(ada, "help"); got.Err != "" || got.Reply == nil {
+			if got := w.command("help"); got.Err != "" || got.Reply == nil {
 				t.Errorf("command after disconnect %d (%s) = %+v, want help", i+1, reason, got)
 			}
 		}

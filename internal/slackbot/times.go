@@ -25,6 +25,8 @@ type Times struct {
 	Roster time.Duration // from one look at who belongs to what to the next; 40 s
 	Again  time.Duration // the same after a failure; 5 s
 	First  time.Duration // how long the first socket waits for the first look; 3 s
+
+	Redraw time.Duration // until a view is tried again that Slack refused; 10 s
 }
 
 func (t Times) withDefaults() Times {
@@ -38,6 +40,7 @@ func (t Times) withDefaults() Times {
 		Hello:   cmp.Or(t.Hello, 15*time.Second),
 		Ping:    cmp.Or(t.Ping, 30*time.Second),
 		Refused: cmp.Or(t.Refused, 5*time.Minute),
+		Redraw:  cmp.Or(t.Redraw, 10*time.Second),
 		Answers: cmp.Or(t.Answers, 2*time.Second),
 		Flush:   cmp.Or(t.Flush, 50*time.Millisecond),
 		Roster:  cmp.Or(t.Roster, 40*time.Second),

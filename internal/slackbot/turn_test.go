@@ -85,7 +85,7 @@ func TestDrawingUnderWayAtGoOn(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, slacksim.Config{})
 			w.start()
-			if got := w.command(ada, "prod"); got.Err != "" || got.Reply != nil {
+			if got := w.command("prod"); got.Err != "" || got.Reply != nil {
 				t.Fatalf("the command was answered: %+v", got)
 			}
 			w.answer()
@@ -191,5 +191,31 @@ func TestViewIsCommittedBeforeItIsDrawn(t *testing.T) {
 	defer watch.mu.Unlock()
 	if commits == 0 {
 		t.Error("no view was committed")
+	}
+}
+
+// TestRefusedDrawingIsTriedAgain: Slack refuses a view, or answers nonsense, some
+// times in a row; the last state arrives all the same.
+func TestRefusedDrawingIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]simhttp.Fault{
+		"refused":  {Status: 200, Body: `{"ok":false,"error":"invalid_arguments"}`, Times: 3},
+		"nonsense": {Status: 200, Body: `<html>`, Times: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, slacksim.Config{})
+			w.start()
+			w.atStepTwo()
+			w.slowDrawing(f, func() {
+				if got := w.paste(w.shop.click("NEW1")); len(got.Errors) > 0 || got.Trouble != "" {
+					t.Errorf("the pair is not accepted: %+v", got)
+				}
+			})
+			w.until("the end is on the screen", func() bool {
+				v, _ := w.slack.Modal(ada)
+				return strings.Contains(v.Text(), "the old one is dead")
+			})
+		})
 	}
 }

@@ -36,8 +36,13 @@ type shownView struct {
 	Drawn    string      `json:"drawn"` // hash of what was last drawn
 	Key      string      `json:"key"`   // with the key view: its round, and whether the old pair was dead
 
-	turn *turn // the same for as long as the view is open
+	turn   *turn // the same for as long as the view is open
+	failed int   // drawings in a row that Slack refused; for run alone
 }
+
+// refusedMax is how many times in a row a view is tried that Slack refuses: the
+// next state may be one that it takes, and an answer may have been garbled.
+const refusedMax = 12
 
 // views keeps open modals up to date. Several changes become one drawing; the
 // last state always arrives.
@@ -151,13 +156,23 @@ func (v *views) run(ctx context.Context) error {
 	}
 }
 
-// again has a view drawn later if that may help, and forgets it otherwise.
+// again has a view drawn later. One that is gone is forgotten, and one that
+// Slack goes on refusing.
 func (v *views) again(ctx context.Context, s *shownView, err error) {
-	if slices.Contains([]fault.Kind{fault.Transient, fault.Unknown, fault.Conflict}, fault.KindOf(err)) {
-		time.AfterFunc(max(time.Second, fault.RetryAfter(err)), func() { v.changed(s.Rotation) })
+	wait := max(time.Second, fault.RetryAfter(err))
+	switch fault.KindOf(err) {
+	case fault.Transient, fault.Unknown, fault.Conflict:
+	case fault.NotFound:
+		v.forget(ctx, s)
 		return
+	case fault.Internal, fault.Invalid, fault.Denied:
+		if s.failed++; s.failed > refusedMax {
+			v.forget(ctx, s)
+			return
+		}
+		wait = v.b.times.Redraw
 	}
-	v.forget(ctx, s)
+	time.AfterFunc(wait, func() { v.changed(s.Rotation) })
 }
 
 func (v *views) load(ctx context.Context) error {
@@ -215,6 +230,7 @@ func (v *views) draw(ctx context.Context, s *shownView) error {
 	case err != nil:
 		return err
 	case drawn:
+		s.failed = 0
 		v.b.visited(ctx, s.User, o, before)
 	}
 	if o.Rotation.Outcome != rotation.Open && o.Rotation.ID != "" {

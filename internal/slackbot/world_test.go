@@ -44,6 +44,7 @@ const soon = 20 * time.Millisecond
 // once, and people are looked up all the time.
 func quick() Times {
 	return Times{
+		Redraw: soon,
 		Second: time.Millisecond, Alone: 10 * soon, Open: soon / 4, OpenMax: soon, Settled: soon, Stable: 2 * soon, Hello: time.Second,
 		Refused: soon, Flush: soon / 2, Roster: 2 * soon, Again: soon,
 	}
@@ -211,14 +212,14 @@ func (w *world) ctx() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), patience)
 }
 
-// command types the command.
-func (w *world) command(who, text string) slacksim.CommandResult {
+// command has ada type the command.
+func (w *world) command(text string) slacksim.CommandResult {
 	w.t.Helper()
 	ctx, cancel := w.ctx()
 	defer cancel()
-	got, err := w.slack.Command(ctx, who, opsChannel, command, text)
+	got, err := w.slack.Command(ctx, ada, opsChannel, command, text)
 	if err != nil {
-		w.t.Fatalf("%s types %q: %v", who, text, err)
+		w.t.Fatalf("ada types %q: %v", text, err)
 	}
 	return got
 }
@@ -250,7 +251,7 @@ func (w *world) message(text string) slacksim.Message {
 // atStepTwo opens a rotation and goes on to the view in which keys are pasted.
 func (w *world) atStepTwo() rotation.ID {
 	w.t.Helper()
-	if got := w.command(ada, "prod"); got.Err != "" || got.Reply != nil {
+	if got := w.command("prod"); got.Err != "" || got.Reply != nil {
 		w.t.Fatalf("the command was answered: %+v", got)
 	}
 	id := w.active()
