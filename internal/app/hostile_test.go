@@ -22,7 +22,7 @@ const attack = "\u202eINC-42\u2066 <!channel> <@U0MAL> <!subteam^S0RAXXOPS> <htt
 var markup, own = regexp.MustCompile(`<[^>]*>`), regexp.MustCompile(`^<(@U0ADA|@U0BOB|@U0EVE|!date\^\d+\^\{ago\}\|[^<>|]*|https://([a-z]+\.)?alpaca\.markets/[^|<>]*\|[^<>]*)>$`)
 
 // What people type as a reason goes through the modal, the channel, the record
-// and the status as plain text, however long and odd it is (R85).
+// and the status as plain text, however long and odd it is.
 func TestHostileReason(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{noDelays: true})

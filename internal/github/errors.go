@@ -23,9 +23,12 @@ const reasonRefused = "refused_value"
 // limitWait is how long to wait after a secondary rate limit that does not say.
 const limitWait = time.Minute
 
-// plain is what a header may hold to be repeated in a text: permission names
-// and request IDs.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_=,;: -]{1,120}$`)
+// What a header may hold to be repeated: permission names in a text, a request ID
+// in a log. What has another form may be something that we sent.
+var (
+	plain      = regexp.MustCompile(`^[a-z_=,; ]{1,120}$`)
+	requestIDs = regexp.MustCompile(`^[0-9A-Fa-f:]{1,80}$`)
+)
 
 // explain turns an error of the library into a fault. It uses the status and a
 // few headers only: GitHub's messages may repeat what was sent, and the
@@ -174,7 +177,7 @@ func accepted(resp *http.Response) string {
 // answered is the cause that logs show: the status, and the ID by which
 // GitHub's support finds the request.
 func answered(resp *http.Response) error {
-	if id := resp.Header.Get("X-GitHub-Request-Id"); plain.MatchString(id) {
+	if id := resp.Header.Get("X-GitHub-Request-Id"); requestIDs.MatchString(id) {
 		return fmt.Errorf("status %d, request %s", resp.StatusCode, id)
 	}
 	return fmt.Errorf("status %d", resp.StatusCode)

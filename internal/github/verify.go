@@ -35,7 +35,7 @@ func (r *Repo) Verify(ctx context.Context, d rotation.Delivery, rec rotation.Rec
 		return rotation.Proof{}, &fault.Error{
 			Kind: fault.Conflict, Reason: "other_receipt", Op: "github.Verify",
 			User: "What the bot last wrote to " + r.Name + " was another pair, or went to other secrets than bot.yml names now.",
-			Fix:  "Press Retry consumer: the pair is written again.",
+			Fix:  "Press Retry: the pair is written again.",
 		}
 	}
 	looks, err := look(ctx, halves)
@@ -54,7 +54,7 @@ func (r *Repo) Verify(ctx context.Context, d rotation.Delivery, rec rotation.Rec
 			return rotation.Proof{}, &fault.Error{
 				Kind: fault.Conflict, Reason: "overwritten", Op: "github.Verify",
 				User: "Somebody else wrote " + l.title() + " of " + r.Name + " " + stamp(l.updated) + ", after the bot wrote it " + stamp(l.at) + ".",
-				Fix:  "Find out who did; then press Retry consumer: the pair is written again.",
+				Fix:  "Find out who did; then press Retry: the pair is written again.",
 			}
 		default:
 			out.Facts = append(out.Facts, rotation.Fact{Name: "updated_at", Label: l.title() + " written", Value: stamp(l.updated)})

@@ -48,7 +48,7 @@ func (h *Hook) outcome(op string, ev event, a answer) error {
 		f.Fix = "Check this consumer's url in bot.yml, then press Retry."
 	case s == http.StatusConflict:
 		f.Kind, f.Reason, f.User = fault.Conflict, "conflict", h.who()+" says that something else stands against the "+ev.Type+" event (status 409)."
-		f.Fix = "Look at the receiver, then press Retry consumer: the same pair is sent again."
+		f.Fix = "Look at the receiver, then press Retry: the same pair is sent again."
 	default:
 		h.failing(f, ev, a)
 	}
@@ -66,7 +66,7 @@ func (h *Hook) failing(f *fault.Error, ev event, a answer) {
 		f.Fix, f.RetryAfter = "Look at the receiver's own log; the bot tries again by itself.", retryAfter(a.header, h.cfg.Now())
 	case s >= 500:
 		f.Kind, f.Reason, f.User = fault.Unknown, "failed_midway", fmt.Sprintf("%s failed with status %d, so it is not known whether it has the new pair.", h.who(), s)
-		f.Fix = "Look at the receiver's own log, then press Retry consumer: it is asked first, and a repeat is harmless."
+		f.Fix = "Look at the receiver's own log, then press Retry: it is asked first, and a repeat is harmless."
 	default:
 		f.Kind, f.Reason, f.User = fault.Invalid, "refused", fmt.Sprintf("%s refused the %s event (status %d).", h.who(), ev.Type, s)
 		f.Fix = "Have the receiver answer every signed event as docs/webhooks.md says, then press Retry."
@@ -85,7 +85,7 @@ func (h *Hook) noAnswer(f *fault.Error, ev event, a answer) {
 	case a.sent && ev.Type == typeRotated:
 		f.Kind, f.Reason = fault.Unknown, "no_answer"
 		f.User = h.who() + " was sent the " + what(ev) + ", but no answer came, so it is not known whether it has it."
-		f.Fix = "Press Retry consumer. A repeat is harmless: it has the same Keyturn-Delivery."
+		f.Fix = "Press Retry. A repeat is harmless: it has the same Keyturn-Delivery."
 	case errors.Is(a.err, context.DeadlineExceeded):
 		f.Reason, f.User = "timeout", h.who()+" did not answer in time."
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// EchoMark, in the Body of a [Fault], stands for the headers and the body of the
+// EchoMark stands, in the Body of a [Fault], for the headers and the body of the
 // call that is answered, escaped for the inside of a JSON string. Services do
 // quote what they were sent.
 const EchoMark = "{echo}"

@@ -99,7 +99,7 @@ func Recordings(t testing.TB, service string) (list []Recorded) {
 		t.Fatalf("no recordings of %s: %v", service, err)
 	}
 	for _, file := range files {
-		data, err := os.ReadFile(file) //nolint:gosec // of this module
+		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
