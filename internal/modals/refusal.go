@@ -79,6 +79,7 @@ func doneBy(r rotation.Rotation, action string, b Bind) (by rotation.Actor, at t
 		StoreAnywayAction: rotation.PressStoreAnyway,
 		StoreLaterAction:  rotation.PressStoreLater,
 		AdoptAction:       rotation.PressAdopt,
+		UseForAction:      rotation.PressUseFor,
 	}[action]
 	p, _ := r.Pressed(what, b.Step, b.Round, b.Item)
 	return p.By, p.At

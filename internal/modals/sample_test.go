@@ -245,7 +245,7 @@ func proving() rotation.Overview {
 	s := o.Rotation.Step(rotation.StepRevoked)
 	s.State, s.Ended, s.WaitsFor = rotation.Running, time.Time{}, "U0ADA"
 	s.Items = []rotation.Item{{Name: "old", Kind: "old_pair", State: rotation.Running, Detail: "old pair works, new pair works", Started: at("03:12:33"), Facts: []rotation.Fact{{Name: "old_status", Label: "Old pair", Value: "200"}}}}
-	s.Problem = rotation.Problem{Reason: "old_pair_lingers", Text: "The old pair is not proven dead after 2m0s: it still works.", Fix: "Check in the dashboard that you regenerated the keys of this account."}
+	s.Problem = rotation.Problem{Reason: "old_pair_lingers", Text: "The old pair is not proven dead after 2 min: it still works.", Fix: "Check in the dashboard that you regenerated the keys of this account."}
 	return o
 }
 

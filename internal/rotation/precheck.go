@@ -257,7 +257,7 @@ func snapshotReadiness(s *Snapshot) Readiness {
 	if s.Survey.MarketOpen {
 		market = "market open"
 	}
-	return Readiness{Level: Ready, Detail: fmt.Sprintf("%d positions, %d open orders, %s", len(s.Survey.Positions), len(s.Survey.OpenOrders), market), Facts: []Fact{
+	return Readiness{Level: Ready, Detail: fmt.Sprintf("%s, %s, %s", count(len(s.Survey.Positions), "position"), count(len(s.Survey.OpenOrders), "open order"), market), Facts: []Fact{
 		{Name: "account", Label: "Account", Value: Masked(s.Account.Number)},
 		{Name: "status", Label: "Status", Value: s.Account.Status},
 		{Name: "equity", Label: "Equity", Value: s.Account.Equity},

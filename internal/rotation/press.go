@@ -15,6 +15,7 @@ const (
 	PressStoreAnyway = "store_anyway"
 	PressStoreLater  = "store_later"
 	PressAdopt       = "adopt"
+	PressUseFor      = "use_for"
 )
 
 // A Press is a button that was pressed in time. A later press of the same one

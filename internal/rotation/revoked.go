@@ -155,7 +155,7 @@ func (e *Engine) alarm(ctx context.Context, f *flight, field string) error {
 	return f.update(ctx, func(cur *Rotation, c *change) error {
 		s := cur.Step(StepRevoked)
 		it := s.Item(field)
-		text := fmt.Sprintf("The old pair is not proven dead after %s: %s.", e.limits.OldPair, it.Detail)
+		text := fmt.Sprintf("The old pair is not proven dead after %s: %s.", inWords(e.limits.OldPair), it.Detail)
 		p := Problem{
 			Kind: fault.Unknown.String(), Reason: "old_pair_lingers", Text: text,
 			Fix: "Look in the dashboard whether the old key is still listed. The bot asks again every minute and finishes by itself when it is rejected.",

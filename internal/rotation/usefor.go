@@ -84,7 +84,14 @@ func (e *Engine) UseFor(ctx context.Context, by Actor, id ID, keyset string) (ID
 	if err != nil {
 		return "", err
 	}
-	return other, e.force(ctx, by, other, pair, fmt.Sprintf("the pair was pasted into rotation %s of %s", id, cur.KeySet))
+	if err := e.force(ctx, by, other, pair, fmt.Sprintf("the pair was pasted into rotation %s of %s", id, cur.KeySet)); err != nil {
+		return other, err
+	}
+	return other, r.update(ctx, func(cur *Rotation, c *change) error {
+		c.quiet = true
+		cur.pressed(PressUseFor, StepValidate, cur.Step(StepValidate).Round, keyset, e.named(by), e.now())
+		return nil
+	})
 }
 
 // inUseFault says that a pair was copied, not generated.
