@@ -125,18 +125,18 @@ func TestCanaryFinds(t *testing.T) {
 // error that passes by itself.
 func echoes(s *Scene) func() error {
 	return func() error {
-		times := func(n, status int, body string) simhttp.Fault {
-			return simhttp.Fault{Times: n, Status: status, Body: body, Header: http.Header{"Content-Type": {"application/json"}, "Retry-After": {"1"}}}
+		const message = `{"id":"` + simhttp.EchoMark + `","error":"` + simhttp.EchoMark + `","message":"` + simhttp.EchoMark + `","reqId":"` + simhttp.EchoMark + `","statusCode":500}`
+		once := func(status int) simhttp.Fault {
+			return simhttp.Fault{Times: 1, Status: status, Body: message, Header: http.Header{"Content-Type": {"application/json"}, "Retry-After": {"1"}}}
 		}
 		write := func(f simhttp.Fault, method string) simhttp.Fault { f.Method = method; return f }
-		const message = `{"id":"` + simhttp.EchoMark + `","error":"` + simhttp.EchoMark + `","message":"` + simhttp.EchoMark + `","reqId":"` + simhttp.EchoMark + `","statusCode":500}`
 		for _, status := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusTooManyRequests} {
-			s.Alpaca.Inject(times(1, status, message))
-			s.Infisical.Inject(write(times(1, status, message), http.MethodPatch))
-			s.Heroku.Inject(write(times(1, status, message), http.MethodPatch))
-			s.GitHub.Inject(write(times(1, status, message), http.MethodPut))
-			s.Raptor.Inject(write(times(1, status, message), http.MethodGet))
-			s.Backtest.Inject(times(1, status, message))
+			s.Alpaca.Inject(once(status))
+			s.Infisical.Inject(write(once(status), http.MethodPatch))
+			s.Heroku.Inject(write(once(status), http.MethodPatch))
+			s.GitHub.Inject(write(once(status), http.MethodPut))
+			s.Raptor.Inject(write(once(status), http.MethodGet))
+			s.Backtest.Inject(once(status))
 		}
 		s.Slack.Inject(simhttp.Fault{Path: "/api/views.update", Times: 1, Status: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"ok":false,"error":"internal_error","response_metadata":{"messages":["[ERROR] ` + simhttp.EchoMark + `"]}}`})
 		s.Say("every service quotes what it was sent, with its credentials, in its next errors")

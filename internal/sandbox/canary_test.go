@@ -119,7 +119,7 @@ func (c *canary) find() string {
 // isBot reports whether the command line of a process names the settings of this
 // world.
 func (c *canary) isBot(pid string) bool {
-	data, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline")) //nolint:gosec // of the kernel
+	data, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
 	return bytes.Contains(data, []byte(c.w.Config()))
 }
 
@@ -130,7 +130,7 @@ func (c *canary) keep(name string, data []byte) {
 }
 
 func (c *canary) keepFile(name, path string) {
-	if data, err := os.ReadFile(path); err == nil { //nolint:gosec // of the kernel
+	if data, err := os.ReadFile(path); err == nil {
 		c.keep(name, data)
 	}
 }
@@ -210,7 +210,7 @@ func (c *canary) files(t *testing.T) {
 		if err != nil || !d.Type().IsRegular() || path == c.w.stateKey() {
 			return err
 		}
-		data, err := os.ReadFile(path) //nolint:gosec // of this world
+		data, err := os.ReadFile(path)
 		c.keep("the file "+d.Name(), data)
 		return err
 	})

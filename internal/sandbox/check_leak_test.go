@@ -37,7 +37,7 @@ func TestLeakSearch(t *testing.T) {
 		"base64 of a half": base64.StdEncoding.EncodeToString([]byte(value[20:])),
 		"query":            url.Values{"v": {value}}.Encode(), "path": url.PathEscape(value), "every byte for a URL": each(value, "%%%02X", ""), "small letters": each(value, "%%%02x", ""),
 		"JSON": string(quoted), "every byte for JSON": each(value, `\u%04x`, ""), "JSON in JSON": fmt.Sprintf("%q", quoted),
-		"HTML": each(value, "&#x%x;", ""), "bytes": fmt.Sprint([]byte(value)), "bytes, syntax": fmt.Sprintf("%#v", []byte(value)), "bytes, hex": fmt.Sprintf("% x", value), "runes": fmt.Sprintf("%q", []rune(value)), "characters": fmt.Sprintf("%c", []rune(value)),
+		"HTML": each(value, "&#x%x;", ""), "bytes": fmt.Sprintf("%v", []byte(value)), "bytes, syntax": fmt.Sprintf("%#v", []byte(value)), "bytes, hex": fmt.Sprintf("% x", value), "runes": fmt.Sprintf("%q", []rune(value)), "characters": fmt.Sprintf("%c", []rune(value)),
 	}
 	for name, text := range tests {
 		got := l.find([]byte("before " + text + " after"))

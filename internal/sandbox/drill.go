@@ -209,7 +209,7 @@ func (d *drillRun) score() *page.Score {
 
 func seconds(d time.Duration) string {
 	if d < time.Minute {
-		return fmt.Sprintf("%.0f s", d.Seconds())
+		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
 }
