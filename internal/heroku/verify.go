@@ -149,7 +149,7 @@ func judge(dynos []Dyno, version int) (done bool, detail string, facts []rotatio
 	}
 	switch {
 	case len(crashed) > 0:
-		return false, "crashed: " + first(crashed) + "; look at `heroku logs`", facts
+		return false, "crashed: " + first(crashed) + "; look at `heroku logs -a APP`", facts
 	case len(waiting) > 0:
 		return false, first(waiting), facts
 	case up+idle == 0:

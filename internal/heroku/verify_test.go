@@ -21,7 +21,7 @@ func TestVerifyWaitsForDynos(t *testing.T) {
 	}{
 		{"starting", func(a *herokusim.App) { a.Boot.Hold = true }, nil, false, "web.1 is starting on v42"},
 		{"came up", func(a *herokusim.App) { a.Boot.Hold = true }, func(s *herokusim.Sim) { s.FinishBoot(prod) }, true, "1 up on v42 or later"},
-		{"crashed", func(a *herokusim.App) { a.Boot.Crashes = true }, nil, false, "crashed: web.1; look at `heroku logs`"},
+		{"crashed", func(a *herokusim.App) { a.Boot.Crashes = true }, nil, false, "crashed: web.1; look at `heroku logs -a APP`"},
 		{"down", nil, func(s *herokusim.Sim) { s.SetDynoState(prod, "down") }, false, "web.1 is down on v42"},
 		{"idle", nil, func(s *herokusim.Sim) { s.SetDynoState(prod, "idle") }, true, "0 up on v42 or later, 1 idle"},
 		{"no dynos", func(a *herokusim.App) { a.Processes = []herokusim.Process{} }, nil, true, "no dynos are running"},
@@ -67,7 +67,7 @@ func TestJudge(t *testing.T) {
 		{"up on an older one", []Dyno{web("up", 42), web("up", 41)}, false, "web.1 is up on v41"},
 		{"up on a later one", []Dyno{web("up", 43)}, true, "1 up on v42 or later"},
 		{"crashed on an older one", []Dyno{web("crashed", 41)}, false, "web.1 is crashed on v41"},
-		{"crash before others", []Dyno{web("starting", 42), web("crashed", 42)}, false, "crashed: web.1; look at `heroku logs`"},
+		{"crash before others", []Dyno{web("starting", 42), web("crashed", 42)}, false, "crashed: web.1; look at `heroku logs -a APP`"},
 		{"unknown state", []Dyno{web("dancing", 42)}, false, "web.1 is dancing on v42"},
 		{"only one-off", []Dyno{{Name: "run.1", Type: "run", State: "up", Version: 41}}, true, "no dynos are running"},
 	}

@@ -24,7 +24,10 @@ func Generate(o rotation.Overview) slack.ModalViewRequest {
 	p, s := stepPage(o, rotation.StepGenerate)
 	t := rotation.Text(rotation.StepGenerate)
 	p.text(escape(t.Lead, maxText))
-	if !o.Rotation.FirstRejected.IsZero() {
+	switch {
+	case doubted(o.Rotation):
+		p.alert(slack.AlertLevelError, "Alpaca rejected the old key at "+clock(o.Rotation.FirstRejected)+". If you have generated the new pair, paste it now. If you have not clicked yet, wait a minute: the bot asks again.")
+	case !o.Rotation.FirstRejected.IsZero():
 		p.alert(slack.AlertLevelError, "The old key is dead since "+clock(o.Rotation.FirstRejected)+". Paste the new pair now.")
 	}
 	if s.Note != "" {
@@ -40,7 +43,7 @@ func Generate(o rotation.Overview) slack.ModalViewRequest {
 	p.text(numbered(t.Do))
 	p.small(links(t.Links))
 	p.text(bullets("⚠️", t.Warn))
-	p.alert(slack.AlertLevelWarning, "What you type here is readable on your screen and passes through Slack. The other way, with masked input, is a terminal: bot rotate "+cut(p.word(keySetName(o)), 60))
+	p.alert(slack.AlertLevelWarning, "What you type here is readable on your screen and passes through Slack.")
 	p.add(
 		paste(keyIDBlock, s.Round, KeyIDLabel, rotation.FieldKeyID, "Begins with PK. Not masked."),
 		paste(secretBlock, s.Round, SecretLabel, rotation.FieldSecret, "Shown once by Alpaca. Not masked. Keep the dashboard tab open until you see ✔ sealed."),

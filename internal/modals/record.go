@@ -120,10 +120,18 @@ func testOrder(p *page, o rotation.Overview) string {
 		what += ": " + p.esc(t.Cleanup, detailMax) + "."
 	case o.Rotation.Outcome == rotation.Open:
 		what += ": " + cmp.Or(p.esc(t.Status, nameMax), "sent") + "."
+	case mayBeLive(o.Rotation):
+		what += ": 🚨 *it was not found on the paper book.* Look at the *LIVE* dashboard, and cancel or sell it where it is."
 	default:
 		what += ": ⚠️ *it is not cleaned up.* Look at the paper orders page and cancel or sell it there."
 	}
 	return what + " <" + rotation.PaperOrdersURL + "|Paper orders>"
+}
+
+// mayBeLive reports whether nobody knows that the test order is on paper.
+func mayBeLive(r rotation.Rotation) bool {
+	it := r.Step(rotation.StepVerify).Item("test_order")
+	return it != nil && maybeLive(*it)
 }
 
 // queued says what GitHub cannot change any more (R48).

@@ -67,12 +67,20 @@ func exposure(r rotation.Rotation) string {
 	switch {
 	case e.From.IsZero():
 		return ""
+	case e.Running && doubted(r):
+		return "🟠 *Alpaca rejected the old pair at " + clock(e.From) + "*. If nobody has clicked yet, wait: the bot asks again."
 	case e.Running && r.FirstRejected.IsZero():
 		return "🔴 *Exposed since " + since(e.From) + "*: trading may fail until every consumer is verified."
 	case e.Running:
 		return "🔴 *Trading fails since " + since(e.From) + "*: the old pair is dead."
 	}
 	return "Exposed time: *" + exposedFor(e.Took, e.AtMost) + "*"
+}
+
+// doubted reports whether the old pair was rejected once and nothing has
+// confirmed it: keys have flapped.
+func doubted(r rotation.Rotation) bool {
+	return !r.FirstRejected.IsZero() && r.ClickedAt.IsZero() && len(r.Candidates) == 0 && r.Trigger != rotation.TriggerReset && r.Step(rotation.StepGenerate).Round < 2
 }
 
 // exposedFor shows the exposed time: "41 s (at most 46 s)".

@@ -25,7 +25,10 @@ func (p *page) trouble(o rotation.Overview, s *rotation.Step) {
 		p.text("*Note:* " + p.esc(s.Note, noteMax))
 	}
 	what := s.Problem
-	if triesAgain(s) {
+	switch {
+	case s.Name == rotation.StepStore && o.Rotation.MayStoreLater(o.Now):
+		what.Fix = rotation.StoreLaterFix
+	case triesAgain(s):
 		what.Fix = "Nothing while the bot tries. If it stops trying: " + what.Fix
 	}
 	p.text(p.problem(what))

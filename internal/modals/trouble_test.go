@@ -85,6 +85,10 @@ func TestNoRetryBeforeItIsThere(t *testing.T) {
 	o := storeStuck()
 	s := o.Rotation.Step(rotation.StepStore)
 	s.Problem.Fix = "Wait for Infisical to recover, then press Retry."
+	if b := string(encode(t, Step(o))); !strings.Contains(b, "*What to do:* "+rotation.StoreLaterFix) || strings.Contains(b, RetryAction) {
+		t.Errorf("the view lacks %q, or has Retry: %s", rotation.StoreLaterFix, b)
+	}
+	o.Now = s.Started.Add(rotation.StoreLaterAfter - time.Second)
 	const says = "*What to do:* Nothing while the bot tries. If it stops trying: Wait for Infisical"
 	if b := string(encode(t, Step(o))); !strings.Contains(b, says) || strings.Contains(b, RetryAction) {
 		t.Errorf("the view lacks %q, or has Retry: %s", says, b)

@@ -90,12 +90,21 @@ func (p *page) askAccept(o rotation.Overview, s *rotation.Step, it rotation.Item
 		if t := o.Rotation.Order; t != nil && t.ID != "" {
 			order = "order `" + p.esc(t.ID, nameMax) + "`"
 		}
-		p.text("*If you accept it:* the bot leaves " + order + " as it is. Look at <" + rotation.PaperOrdersURL + "|the paper orders> and clean up there by hand.")
+		where := "Look at <" + rotation.PaperOrdersURL + "|the paper orders> and clean up there by hand."
+		if maybeLive(it) {
+			where = "It may be on the *LIVE* book: look there first, then at <" + rotation.PaperOrdersURL + "|the paper orders>, and cancel or sell it where it is."
+		}
+		p.text("*If you accept it:* the bot leaves " + order + " as it is. " + where)
 	case s.Name == rotation.StepPropagate:
 		p.text("*If you accept it:* it counts as done *without the new pair*. It fails until somebody gives it the pair from Infisical.")
 	default:
 		p.text("*If you accept it:* it has the new pair, but nobody has seen it work.")
 	}
+}
+
+// maybeLive reports whether the test order may be in the LIVE book.
+func maybeLive(it rotation.Item) bool {
+	return it.Problem.Reason == "order_not_on_paper" || it.Problem.Reason == "order_unknown"
 }
 
 // askAdopt shows the new account and what is lost with the old one.

@@ -73,6 +73,9 @@ func (r *Rotation) accept(step StepName, item string, by Actor, why string, now 
 // be handed out first.
 const StoreLaterAfter = 2 * time.Minute
 
+// StoreLaterFix is what to do while a pair may be handed out before it is stored.
+const StoreLaterFix = "If trading cannot wait, press Propagate now, store later. Else nothing: the bot goes on trying."
+
 // MayStoreLater reports whether steps 5 to 7 may go on before step 4: it is
 // failing for reasons that may pass, and has been for a while.
 func (r *Rotation) MayStoreLater(now time.Time) bool {

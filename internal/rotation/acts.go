@@ -43,6 +43,8 @@ func (e *Engine) GoOn(ctx context.Context, by Actor, id ID, in GoOn) (problems m
 			c.add(cur, StepPrecheck, by, "secret.rotate.deviation", map[string]any{"check": name, "reason": it.Problem.Reason, "why": why})
 		}
 		switch {
+		case !cur.ClickedAt.IsZero():
+			cur.Trigger = TriggerReset // the bot saw it first, and its row is written
 		case in.Trigger == TriggerReset:
 			c.add(cur, StepPrecheck, by, "secret.rotate.forced", map[string]any{"why": cur.Reason})
 		case cur.OldPrint != "" && !cur.FirstRejected.IsZero(): // whatever it began as

@@ -143,10 +143,10 @@ func (e *Engine) onBook(ctx context.Context, f *flight, pair Pair, sent TestOrde
 		return Order{}, err
 	case sent.ID != "":
 		return Order{}, orderFault("order_not_on_paper", "ALARM: the downstream service accepted order "+sent.ID+" but it is not on the paper book.",
-			"Check the LIVE dashboard now. The order is not sent again.")
+			"Check the LIVE dashboard now: if the order is there, cancel or sell it. Then accept this with a reason. The order is not sent again.")
 	}
 	return Order{}, orderFault("order_unknown", "The answer to the test order was lost and no such order is on the paper book, so it is not known whether it was placed.",
-		"Check the paper and the LIVE dashboard. The order is not sent again.")
+		"Check the paper and the LIVE dashboard, cancel or sell the order where you find it, then accept this with a reason. The order is not sent again.")
 }
 
 func orderFault(reason, text, fix string) error {

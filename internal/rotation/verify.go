@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
@@ -57,7 +58,7 @@ func (e *Engine) prove(ctx context.Context, f *flight, t Target, d Delivery) err
 		if err != nil {
 			return err
 		}
-		facts, detail = append(slices.Clip(facts), proof.Facts...), detail+"; "+proof.Detail
+		facts, detail = append(slices.Clip(facts), proof.Facts...), strings.TrimSuffix(detail, ".")+"; "+proof.Detail
 	}
 	return e.setItem(ctx, f, t.Name, func(cur *Rotation, it *Item) {
 		it.State, it.Detail, it.Facts = Done, detail, facts

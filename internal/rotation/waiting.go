@@ -125,7 +125,9 @@ func (r *Rotation) stopped(s *Step, now time.Time) want {
 	if s.State == Failed && s.Ended.Before(since) {
 		since = s.Ended // it may be passed by as well now, but nothing new is wanted
 	}
-	return want{since: since, text: title(s) + ": the pair is not stored; decide whether to propagate it now and store it later", problem: s.Problem}
+	problem := s.Problem
+	problem.Fix = StoreLaterFix
+	return want{since: since, text: title(s) + ": the pair is not stored; decide whether to propagate it now and store it later", problem: problem}
 }
 
 // wantsGoOn is what step 1 wants: the operator, as soon as the checks are
@@ -154,6 +156,9 @@ func (r *Rotation) wantsPaste(s *Step) want {
 	}
 	if r.down() {
 		w.since = later(w.since, r.FirstRejected)
+		if len(r.Candidates) == 0 {
+			w.text = title(s) + ": paste the pair that was generated; only if it is lost, generate once more"
+		}
 	}
 	return w
 }

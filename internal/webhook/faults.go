@@ -42,7 +42,7 @@ func (h *Hook) outcome(op string, ev event, a answer) error {
 		f.Fix = "Put the final address into this consumer's url in bot.yml, and check that the receiver needs no login page."
 	case s == http.StatusUnauthorized || s == http.StatusForbidden:
 		f.Kind, f.Reason, f.User = fault.Denied, "signature_refused", fmt.Sprintf("%s refused the bot's signature (status %d).%s", h.who(), s, h.clocks(a.header))
-		f.Fix = "Check that WEBHOOK_SECRET is the same on both sides and that both clocks are right; see docs/webhooks.md."
+		f.Fix = "Check that WEBHOOK_SECRET is the same on both sides and that both clocks are right, then press Retry. docs/webhooks.md shows what is signed."
 	case s == http.StatusNotFound || s == http.StatusGone:
 		f.Kind, f.Reason, f.User = fault.NotFound, "route_not_found", fmt.Sprintf("%s has no receiver at this address (status %d).", h.who(), s)
 		f.Fix = "Check this consumer's url in bot.yml, then press Retry."
