@@ -261,7 +261,7 @@ func (d *drill) pass(moment time.Duration) error {
 
 // rotate is everything that people do. Whatever dies, they come to the end.
 func (d *drill) rotate() error {
-	if d.bot == nil {
+	if bot, _ := d.now(); bot == nil {
 		if err := d.begin(); err != nil {
 			return err
 		}

@@ -137,16 +137,17 @@ func (st *stream) sendSlack() {
 	st.event("slack", body)
 }
 
-// sendMessages sends messages that changed.
+// sendMessages sends messages that changed. An event with fewer than notesAtOnce
+// is the last, be it empty: the page then knows that it has seen all.
 func (st *stream) sendMessages() {
 	rooms := st.s.cfg.Slack.Rooms(st.as)
 	if !slices.Equal(rooms, st.rooms) {
 		st.rooms, st.notes, st.begun = rooms, nil, false
 	}
-	for {
+	for full := false; ; full = true {
 		notes, now := st.s.cfg.Slack.Notes(st.as, st.notes, notesAtOnce)
 		st.notes = now
-		if len(notes) == 0 && st.begun {
+		if len(notes) == 0 && st.begun && !full {
 			return
 		}
 		list := make([]message, len(notes))

@@ -119,10 +119,10 @@ function keys(a, live) {
     h('h3', 'API Keys'),
     h('div.key-row', h('span.key-label', 'Key ID'),
       h('code.key-value', { id: 'alpaca-key-id', test: 'alpaca-key-id' }, id || (has ? '••••••••••' + (a.last4 || '') : 'none')),
-      id && copyButton('key_id', 'alpaca-copy-key-id', 'Copy Key ID', id, 'alpaca-key-id')),
+      id && copyButton('key_id', 'alpaca-copy-key-id', 'Key ID', id, 'alpaca-key-id')),
     fresh && h('div.key-row', { key: 'secret' }, h('span.key-label', 'Secret'),
       h('code.key-value', { id: 'alpaca-secret', test: 'alpaca-secret' }, fresh.secret),
-      copyButton('secret', 'alpaca-copy-secret', 'Copy Secret', fresh.secret, 'alpaca-secret')),
+      copyButton('secret', 'alpaca-copy-secret', 'Secret', fresh.secret, 'alpaca-secret')),
     fresh && h('p.key-once', { key: 'once' }, 'The secret is shown once. Copy it before you leave this panel.'),
     h('div.key-acts',
       !live && has && !fresh && h('button.btn.btn-small', { key: 'view', type: 'button', test: 'alpaca-view-key', onclick: () => viewKey(a) }, 'View'),
@@ -130,15 +130,16 @@ function keys(a, live) {
       fresh && h('button.btn.btn-small', { key: 'hide', type: 'button', test: 'alpaca-hide-secret', onclick: () => { once = null; told = {}; redraw(); } }, 'I have both. Hide them')));
 }
 
-function copyButton(what, test, label, value, from) {
+function copyButton(what, test, name, value, from) {
+  const word = told[what] || 'Copy';
   return h('button.btn.btn-small.btn-copy', {
-    key: test, type: 'button', test, 'aria-label': label,
+    key: test, type: 'button', test, 'aria-label': word + ' ' + name,
     onclick: async () => {
       told = { [what]: await copy(value, document.getElementById(from)) };
-      say(label + ': ' + told[what]);
+      say(name + ': ' + told[what]);
       redraw();
     },
-  }, told[what] || 'Copy');
+  }, word);
 }
 
 async function viewKey(a) {

@@ -129,6 +129,7 @@ export function show(who, modal) {
   }
   const opened = modal && !now;
   const closed = !modal && now;
+  const turned = modal && now && modal.view.callback_id !== now.view.callback_id;
   as = who;
   now = modal;
   if (modal) {
@@ -140,6 +141,8 @@ export function show(who, modal) {
   if (opened) {
     say(plain(modal.view.title) + ', window opened');
     focusInside();
+  } else if (turned) {
+    fromTheTop();
   } else if (closed) {
     say('Window closed');
     if (document.activeElement === document.body) (back && back.isConnected && back !== document.body ? back : $('composer-text')).focus({ preventScroll: true });
@@ -166,6 +169,14 @@ function focusInside() {
   // A first input far below would scroll what must be read out of sight.
   if (first && first.getBoundingClientRect().top < long.getBoundingClientRect().bottom) first.focus({ preventScroll: true });
   else layer.querySelector('.modal')?.focus({ preventScroll: true });
+}
+
+// fromTheTop begins to read another view where it begins, not where the last one
+// was left.
+function fromTheTop() {
+  const layer = $('modal-layer');
+  layer.querySelector('.modal-body').scrollTop = 0;
+  if (layer.contains(document.activeElement)) focusInside();
 }
 
 function draw() {

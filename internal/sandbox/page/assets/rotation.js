@@ -107,7 +107,7 @@ function exposedCard(at) {
 
 function exposedText(e) {
   if (e?.running) return stopwatch(now() - instant(e.from), !calm.matches);
-  return instant(e?.from) > 0 ? stopwatch(e.took_ms) : '0.0 s';
+  return instant(e?.from) > 0 ? stopwatch(Math.round(e.took_ms / 100) * 100) : '0.0 s'; // rounded as the bot does
 }
 
 function timeline(at) {
@@ -191,7 +191,7 @@ function context(c) {
   if (!c || typeof c !== 'object') return [];
   const out = [];
   for (const [k, v] of Object.entries(c)) {
-    if (['state', 'number', 'sop', 'sop_version', 'method'].includes(k) || k === 'round' && v === 1 || v === '' || typeof v === 'object') continue;
+    if (['state', 'number', 'sop', 'sop_version', 'method', 'request_id'].includes(k) || k === 'round' && v === 1 || v === '' || typeof v === 'object') continue;
     if (k === 'took_ms') out.push(took(v));
     else if (k.endsWith('_ms')) out.push(k.slice(0, -3) + ' ' + took(v));
     else if (!/^\d{4}-\d\d-\d\dT/.test(v) && String(v).length < 40) out.push(k + ' ' + v);
