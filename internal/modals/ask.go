@@ -68,6 +68,9 @@ func Cancelling() slack.ModalViewRequest {
 // ParseCancel reads the submitted view of [Cancel].
 func ParseCancel(state *slack.ViewState) (why string, problems map[string]string) {
 	why = written(state, CancelBlock)
+	if keyLike(why) {
+		return "", map[string]string{CancelBlock: keyLikeProblem}
+	}
 	if why == "" {
 		return "", map[string]string{CancelBlock: "Write why it is cancelled."}
 	}

@@ -20,7 +20,9 @@ func ParsePrecheck(state *slack.ViewState) (in rotation.GoOn, problems map[strin
 		problems[TriggerBlock] = "Choose why this rotation runs."
 	}
 	in.Reason = written(state, ReasonBlock)
-	if in.Reason == "" && in.Trigger != rotation.TriggerScheduled && problems[TriggerBlock] == "" {
+	if keyLike(in.Reason) {
+		in.Reason, problems[ReasonBlock] = "", keyLikeProblem
+	} else if in.Reason == "" && in.Trigger != rotation.TriggerScheduled && problems[TriggerBlock] == "" {
 		problems[ReasonBlock] = "Write a short reason: this rotation is not a scheduled one."
 	}
 	in.Ticks = ticked(chosen(value(state, TicksBlock, choiceAction)))
@@ -63,7 +65,9 @@ func parsePass(state *slack.ViewState, in *rotation.GoOn, problems map[string]st
 		in.Pass = append(in.Pass, chosen(value(state, id, choiceAction))...)
 	}
 	in.PassWhy = written(state, PassWhyBlock)
-	if len(in.Pass) > 0 && in.PassWhy == "" {
+	if keyLike(in.PassWhy) {
+		in.PassWhy, problems[PassWhyBlock] = "", keyLikeProblem
+	} else if len(in.Pass) > 0 && in.PassWhy == "" {
 		problems[PassWhyBlock] = "Write why these may pass although they failed."
 	}
 }

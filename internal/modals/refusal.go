@@ -33,8 +33,12 @@ func UnknownKeySet(name string, known []string) Refusal {
 	for _, k := range known {
 		safe = append(safe, "`"+escape(clean(k), nameMax)+"`")
 	}
+	text := "There is no key set of that name."
+	if len(name) < 16 { // longer than that it may be a key that was pasted in the wrong place
+		text = fmt.Sprintf("There is no key set `%s`.", escape(clean(name), nameMax))
+	}
 	return Refusal{
-		Text: fmt.Sprintf("There is no key set `%s`.", escape(clean(name), nameMax)),
+		Text: text,
 		Fix:  "Configured: " + fitWords(safe, problemMax) + ".",
 	}
 }

@@ -164,7 +164,9 @@ func ParseAsk(metadata string, state *slack.ViewState) (ask Ask, problems map[st
 	}
 	ask = Ask{Action: action, Bind: b, Why: written(state, WhyBlock)}
 	problems = map[string]string{}
-	if ask.Why == "" {
+	if keyLike(ask.Why) {
+		ask.Why, problems[WhyBlock] = "", keyLikeProblem
+	} else if ask.Why == "" {
 		problems[WhyBlock] = "Write one sentence: it becomes part of the record."
 	}
 	if action != AdoptAction {
