@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
@@ -89,8 +90,11 @@ func clear(ctx context.Context, path string) error {
 	case info.Mode()&os.ModeSocket == 0:
 		return socketFault(path, errors.New("something else is there"))
 	}
-	if conn, err := (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, "unix", path); err == nil {
+	conn, err := (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, "unix", path)
+	if err == nil {
 		_ = conn.Close()
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) { // a busy one is not a dead one
 		return &fault.Error{
 			Kind: fault.Conflict, Reason: "socket_in_use", Op: "control.Listen",
 			User: "Another bot answers on " + path + ".", Fix: "Stop it, or give this one a socket of its own with state.socket in bot.yml.",

@@ -28,6 +28,7 @@ func TestConfigRefusedWhileOpen(t *testing.T) {
 		b := setUp(t, newWorld())
 		defer b.close()
 		b.open()
+		synctest.Wait() // step 1 waits for the operator: nobody else writes
 		b.refused("without the key set", load(b), "no_keyset")
 		b.refused("at another place", load(b, rotation.KeySet{Name: "prod", Place: "project p, prod, /elsewhere", Vault: fakeVault{b.w}}), "place_changed")
 		b.must(load(b, rotation.KeySet{Name: "prod", Place: "project p, prod, /", Vault: fakeVault{b.w}}))

@@ -283,6 +283,17 @@ func (w *World) exposed() bool {
 	return false
 }
 
+// handed reports whether everything works that is handed the pair. What fetches
+// it cannot before Infisical is back.
+func (w *World) handed() bool {
+	for _, p := range w.places() {
+		if p.Group != "Infisical" && p.Name != newsHook && p.Works == page.Fails {
+			return false
+		}
+	}
+	return true
+}
+
 // look finds refusals, has colleagues do their part, and ends the drill when
 // everything is done.
 func (d *drillRun) look(ctx context.Context, now time.Time) {

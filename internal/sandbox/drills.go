@@ -145,7 +145,7 @@ func infisicalDrill() scenario {
 				if d.st.bot.Advance(rotation.StoreLaterAfter) != nil {
 					return
 				}
-				d.waitFor(backAfter, func() bool { return !d.st.exposed() })
+				d.waitFor(backAfter, d.st.handed)
 			})
 		},
 	}
