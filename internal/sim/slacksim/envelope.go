@@ -36,6 +36,7 @@ func (w *Workspace) deliver(ctx context.Context, e *envelope) (json.RawMessage, 
 	e.acked = make(chan json.RawMessage, 1)
 	w.mu.Lock()
 	limit := w.ackIn
+	due := time.Now().Add(limit)
 	first := w.choose(nil)
 	if first == nil {
 		w.mu.Unlock()
@@ -60,10 +61,10 @@ func (w *Workspace) deliver(ctx context.Context, e *envelope) (json.RawMessage, 
 	case payload := <-e.acked:
 		return payload, nil
 	case <-deadline.C:
-		w.expire(e)
+		w.expire(e, due)
 		return nil, ErrTimeout
 	case <-ctx.Done():
-		w.expire(e)
+		w.expire(e, due)
 		return nil, ctx.Err()
 	case <-w.closed:
 		return nil, ErrClosed
@@ -87,16 +88,24 @@ func (w *Workspace) sendOn(s *socket, e *envelope) {
 }
 
 // expire ends the wait for an ack. An envelope whose ack was too big stays and
-// is sent again on every new connection until it is acknowledged.
-func (w *Workspace) expire(e *envelope) {
+// is sent again on every new connection until it is acknowledged. That a person
+// stopped waiting does not bring the deadline forward.
+func (w *Workspace) expire(e *envelope, due time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !e.tooBig {
 		delete(w.sockets.pending, e.id)
 	}
 	if !w.sockets.done[e.id] {
-		w.sockets.late[e.id] = e.kind
+		w.sockets.late[e.id] = lateAck{e.kind, due}
 	}
+}
+
+// A lateAck is an envelope that nobody waits for any more, and until when its ack
+// is in time.
+type lateAck struct {
+	kind string
+	due  time.Time
 }
 
 // received takes one frame from the bot.
@@ -122,7 +131,7 @@ func (w *Workspace) received(s *socket, data []byte) {
 		w.notify()
 		return
 	}
-	kind, late := w.sockets.late[ack.EnvelopeID]
+	given, late := w.sockets.late[ack.EnvelopeID]
 	switch {
 	case err != nil || ack.EnvelopeID == "":
 		w.problem("frame is no ack: no JSON object with an envelope_id")
@@ -130,7 +139,9 @@ func (w *Workspace) received(s *socket, data []byte) {
 	case w.sockets.done[ack.EnvelopeID]:
 		return // the second ack of a duplicate
 	case e == nil && late:
-		w.problem("ack of " + kind + " came after the deadline")
+		if time.Now().After(given.due) {
+			w.problem("ack of " + given.kind + " came after the deadline")
+		}
 		return
 	case e == nil:
 		w.problem("ack of an unknown envelope")

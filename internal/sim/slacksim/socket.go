@@ -20,7 +20,7 @@ type socketPool struct {
 	all      []*socket
 	tickets  map[string]bool
 	pending  map[string]*envelope // not acknowledged yet
-	late     map[string]string    // type of envelopes whose deadline has passed
+	late     map[string]lateAck   // envelopes that nobody waits for any more
 	done     map[string]bool      // envelopes that were acknowledged
 	double   bool
 	pick     func(n int) int
@@ -31,7 +31,7 @@ type socketPool struct {
 }
 
 func newSocketPool() socketPool {
-	return socketPool{tickets: map[string]bool{}, pending: map[string]*envelope{}, late: map[string]string{}, done: map[string]bool{}}
+	return socketPool{tickets: map[string]bool{}, pending: map[string]*envelope{}, late: map[string]lateAck{}, done: map[string]bool{}}
 }
 
 // A socket is one WebSocket connection of the bot. Its flags are guarded by

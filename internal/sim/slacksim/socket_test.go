@@ -1,8 +1,10 @@
 package slacksim_test
 
 import (
+	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +110,29 @@ func TestAckDeadline(t *testing.T) {
 	}
 	c.ack(t, e, nil)
 	eventually(t, "note of the late ack", func() bool { return strings.Contains(strings.Join(w.Problems(), ";"), "after the deadline") })
+}
+
+// TestAckAfterThePersonLeft: who stops waiting does not make the bot late.
+func TestAckAfterThePersonLeft(t *testing.T) {
+	w := workspace(t, slacksim.Config{AckDeadline: time.Minute})
+	c := dial(t, w)
+	c.want(t, "hello")
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() {
+		_, err := w.Command(ctx, ada, ops, "/rotate-alpaca-paper", "prod")
+		gone <- err
+	}()
+	e := c.want(t, "slash_commands")
+	leave()
+	<-gone
+	c.ack(t, e, nil)
+	eventually(t, "the ack in the journal", func() bool {
+		return slices.ContainsFunc(w.Journal(), func(e slacksim.Entry) bool { return e.Method == "ack" })
+	})
+	if got := w.Problems(); len(got) != 0 {
+		t.Errorf("problems after an ack within its deadline = %q, want none", got)
+	}
 }
 
 func TestBigAckIsLost(t *testing.T) {
