@@ -92,12 +92,12 @@ func TestKeyViewIsDrawnOnceMore(t *testing.T) {
 	drawn := w.updates(v.ID)
 	w.ada.typeIn(keyID, "PKHALFTYPED")
 	w.alpaca.SetAuthIncident(w.old["prod"].ID, 1)
-	w.ada.see("Alpaca rejected the old key at")
+	w.ada.see("Alpaca rejects the old key since")
 	w.alpaca.SetAuthIncident(w.old["prod"].ID, 0)
 	w.opsMessage("🔑 *prod*: step 2 of 8", "Waiting for @ada") // taken back: it was a flap
 	key := w.ada.generate()
 	w.ada.typeIn(secretKey, key.Secret)
-	w.opsMessage("🔴 *prod*: step 2 of 8", "Alpaca rejected the old pair at")
+	w.opsMessage("🔴 *prod*: step 2 of 8", "Alpaca rejects the old pair since")
 	probes := w.alpaca.Count("", "/v2/account")
 	w.until("the old pair was looked at many times more", func() bool { return w.alpaca.Count("", "/v2/account") > probes+50 })
 	if n := w.updates(v.ID) - drawn; n != 1 {
@@ -268,8 +268,8 @@ func TestCancel(t *testing.T) {
 	if text := w.eve.screen().Errors()["Why is it cancelled?"]; len(got.Errors) != 1 || !shows(text, "The keys were generated already", "Go on: paste the new pair") {
 		t.Errorf("Cancel after the click = %+v, shown %q", got, text)
 	}
-	w.ada.see("Alpaca rejected the old key at")
-	if now := w.opsMessage("*2 Generate the new pair*", "Alpaca rejected the old pair at"); strings.Contains(now.Visible(), cancelIt) {
+	w.ada.see("Alpaca rejects the old key since")
+	if now := w.opsMessage("*2 Generate the new pair*", "Alpaca rejects the old pair since"); strings.Contains(now.Visible(), cancelIt) {
 		t.Errorf("the message still offers Cancel:\n%s", now.Visible())
 	}
 	w.ada.finish(key)

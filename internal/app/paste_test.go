@@ -103,7 +103,7 @@ func TestRejectedPair(t *testing.T) {
 	w.ada.toStepTwo()
 	before := w.stores()
 	key := w.ada.generate()
-	w.ada.see("Alpaca rejected the old key at")
+	w.ada.see("Alpaca rejects the old key since")
 	if got := w.ada.paste(key.ID, strings.Repeat("x", 40)); len(got.Errors) > 0 {
 		t.Fatalf("the paste is refused: %v", got.Errors)
 	}

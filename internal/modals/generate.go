@@ -26,9 +26,9 @@ func Generate(o rotation.Overview) slack.ModalViewRequest {
 	p.text(escape(t.Lead, maxText))
 	switch {
 	case doubted(o.Rotation):
-		p.alert(slack.AlertLevelError, "Alpaca rejected the old key at "+clock(o.Rotation.FirstRejected)+". If you have generated the new pair, paste it now. If you have not clicked yet, wait a minute: the bot asks again.")
+		p.alert(slack.AlertLevelError, "Alpaca rejects the old key since "+clock(o.Rotation.FirstRejected)+". If you have generated the new pair, paste it now. If you have not clicked yet, wait a minute: the bot asks again.")
 	case !o.Rotation.FirstRejected.IsZero():
-		p.alert(slack.AlertLevelError, "The old key is dead since "+clock(o.Rotation.FirstRejected)+". Paste the new pair now.")
+		p.alert(slack.AlertLevelError, "Alpaca rejects the old key since "+clock(o.Rotation.FirstRejected)+": it is dead. Paste the new pair now.")
 	}
 	if s.Note != "" {
 		p.text("⚠️ *Why you are here again:* " + p.esc(s.Note, noteMax))

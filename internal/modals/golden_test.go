@@ -182,7 +182,7 @@ func TestViewsSayWhatTheProcedureWants(t *testing.T) {
 		{"design 3.1", "precheck_failed", []string{"Market closed: good moment"}},
 		{"R21", "precheck_forced", []string{"rejected since 03:06 UTC", "press Go on"}},
 		{"R34", "generate", []string{"readable on your screen and passes through Slack", "until you see ✔ sealed"}},
-		{"R39", "generate_again", []string{"The old key is dead since 03:12 UTC. Paste the new pair now.", "Why you are here again:", "Nothing was written"}},
+		{"R39", "generate_again", []string{"Alpaca rejects the old key since 03:12 UTC: it is dead. Paste the new pair now.", "Why you are here again:", "Nothing was written"}},
 		{"R34", "sealed", []string{"✔ sealed ····NEW1"}},
 		{"R39, R66", "validate_failed", []string{"Paste another pair"}},
 		{"R40, R41", "store", []string{"ALPACA_PAPER_API_KEY_ID, ALPACA_PAPER_API_SECRET_KEY"}},

@@ -68,7 +68,7 @@ func exposure(r rotation.Rotation) string {
 	case e.From.IsZero():
 		return ""
 	case e.Running && doubted(r):
-		return "🟠 *Alpaca rejected the old pair at " + clock(e.From) + "*. If nobody has clicked yet, wait: the bot asks again."
+		return "🟠 *Alpaca rejects the old pair since " + clock(e.From) + "*. If nobody has clicked yet, wait: the bot asks again."
 	case e.Running && r.FirstRejected.IsZero():
 		return "🔴 *Exposed since " + since(e.From) + "*: trading may fail until every consumer is verified."
 	case e.Running:
