@@ -254,7 +254,7 @@ func (b *browser) until(what string, ok func() bool) {
 		case <-limit.C:
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			b.t.Fatalf("%s waits until %s; the page shows\nslack %s\nrotation %.3000s\ndrill %s", b.as, what, b.raw["slack"], b.raw["rotation"], b.raw["drill"])
+			b.t.Fatalf("%s waits until %s; the page shows\nslack %s\nrotation %s\ndrill %s", b.as, what, b.raw["slack"], b.raw["rotation"], b.raw["drill"])
 		}
 	}
 }
