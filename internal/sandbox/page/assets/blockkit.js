@@ -30,7 +30,7 @@ function keyOf(b) {
 }
 
 function block(b, surface, key) {
-  const make = kinds[b.type];
+  const make = Object.hasOwn(kinds, b.type) && kinds[b.type];
   return make ? make(b, surface, key) : unknown('block', b.type, key);
 }
 
@@ -74,7 +74,7 @@ function inputBlock(b, s, key) {
   const group = e.type === 'checkboxes' || e.type === 'radio_buttons';
   const label = [plain(b.label), b.optional && h('span.bk-optional', ' (optional)')];
   const inside = [
-    elements[e.type] ? elements[e.type](e, { block: b, surface: s, id, about, error, input: true, label: plain(b.label) }) : unknown('element', e.type),
+    Object.hasOwn(elements, e.type) ? elements[e.type](e, { block: b, surface: s, id, about, error, input: true, label: plain(b.label) }) : unknown('element', e.type),
     h('p.bk-error', { key: 'error', id: id + '-error', hidden: !error }, error ? [h('span', { 'aria-hidden': 'true' }, '⚠ '), error] : ''),
     b.hint && h('p.bk-hint', { key: 'hint', id: id + '-hint' }, plain(b.hint)),
   ];
@@ -86,7 +86,7 @@ function inputBlock(b, s, key) {
 
 // element renders one element outside an input block.
 function element(e, b, s, label, index = 0) {
-  const make = elements[e.type];
+  const make = Object.hasOwn(elements, e.type) && elements[e.type];
   if (!make) return unknown('element', e.type, 'unknown' + index);
   return make(e, { block: b, surface: s, id: s.uid + '-' + b.block_id + '-' + e.action_id, about: null, input: false, label: label || plain(e.placeholder) || e.action_id });
 }

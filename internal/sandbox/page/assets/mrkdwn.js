@@ -9,7 +9,7 @@ export const names = { people: new Map(), channels: new Map(), onChannel: () => 
 
 const unescape = (s) => s.replace(/&(amp|lt|gt);/g, (_, n) => ({ amp: '&', lt: '<', gt: '>' })[n]);
 
-const withEmoji = (s) => s.replace(/:([a-z0-9_+-]+):/g, (all, name) => emoji[name] ?? all);
+const withEmoji = (s) => s.replace(/:([a-z0-9_+-]+):/g, (all, name) => (Object.hasOwn(emoji, name) ? emoji[name] : all));
 
 // plain renders a plain_text object.
 export function plain(t) {
@@ -173,7 +173,7 @@ function command(what, label) {
     const at = format.search(/\^https?:/);
     if (at >= 0) { url = format.slice(at + 1); format = format.slice(0, at); }
     const t = Number(seconds);
-    if (!Number.isFinite(t)) return label;
+    if (!(Math.abs(t) <= 8.64e12)) return label; // outside of what a Date can hold
     const shown = unescape(slackDate(t, format));
     const node = h('time.mk-date', {
       datetime: new Date(t * 1000).toISOString(), title: new Date(t * 1000).toString().replace(/ GMT.*/, ''),
