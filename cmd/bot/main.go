@@ -15,12 +15,14 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := run(ctx, os.Getenv, os.Stderr)
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	code := run(ctx, again, os.Getenv, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // run is main without the globals; exit codes are those of the command.
-func run(ctx context.Context, getenv func(string) string, stderr io.Writer) int {
-	return cli.Run(ctx, cli.Env{Args: os.Args[1:], Getenv: getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: stderr, Now: time.Now})
+func run(ctx context.Context, again <-chan os.Signal, getenv func(string) string, stderr io.Writer) int {
+	return cli.Run(ctx, cli.Env{Args: os.Args[1:], Getenv: getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: stderr, Now: time.Now, Reload: again})
 }

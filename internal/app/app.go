@@ -38,7 +38,8 @@ type Hooks struct {
 
 // Options are what a bot is run with.
 type Options struct {
-	Config config.Config // as config.Load returned it
+	Config config.Config        // as config.Load returned it
+	Reload <-chan config.Config // settings to go on with; nil: those above stay
 	Now    func() time.Time
 	Log    *slog.Logger
 	Hooks
@@ -54,13 +55,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("open state: %w", err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	p, err := build(ctx, o, store)
-	if err != nil {
-		return err
-	}
-	defer p.wires.close()
-	o.Log.InfoContext(ctx, "bot starts", slog.Int("keysets", len(o.Config.KeySets)), slog.String("state", o.Config.State.Path))
-	if err := p.run(ctx); err != nil {
+	if err := serve(ctx, o, store); err != nil {
 		return err
 	}
 	o.Log.InfoContext(context.WithoutCancel(ctx), "bot stopped")

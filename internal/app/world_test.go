@@ -236,6 +236,7 @@ func (w *world) config() config.Config {
 // A bot is a running bot.
 type bot struct {
 	w      *world
+	reload chan config.Config
 	cancel context.CancelFunc
 	ended  chan error
 	once   sync.Once
@@ -247,11 +248,11 @@ type bot struct {
 func (w *world) launch() (b *bot, ready <-chan struct{}) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	b = &bot{w: w, cancel: cancel, ended: make(chan error, 1)}
+	b = &bot{w: w, cancel: cancel, ended: make(chan error, 1), reload: make(chan config.Config)}
 	up := make(chan struct{})
 	var once sync.Once
 	o := app.Options{
-		Config: w.config(), Now: time.Now, Log: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Config: w.config(), Reload: b.reload, Now: time.Now, Log: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Hooks: app.Hooks{WrapTransport: w.gates.wrap, Limits: w.opts.limits, Ready: func() { once.Do(func() { close(up) }) }},
 	}
 	go func() { b.ended <- app.Run(ctx, o) }()

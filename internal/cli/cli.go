@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,7 @@ type Env struct {
 	Stdout io.Writer // what was asked for
 	Stderr io.Writer // problems; JSON log lines of run
 	Now    func() time.Time
+	Reload <-chan os.Signal // asks run to read its settings again; nil: nothing does
 	Hooks  app.Hooks // for crash tests; zero in the real program
 }
 

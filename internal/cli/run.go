@@ -21,7 +21,7 @@ func runCommand(env Env) *cobra.Command {
 				return err
 			}
 			log := slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: cfg.Log.Level}))
-			err = app.Run(cmd.Context(), app.Options{Config: cfg, Now: env.Now, Log: log, Hooks: env.Hooks})
+			err = app.Run(cmd.Context(), app.Options{Config: cfg, Reload: reloads(cmd, env, log), Now: env.Now, Log: log, Hooks: env.Hooks})
 			if err == nil {
 				return nil
 			}
@@ -30,6 +30,36 @@ func runCommand(env Env) *cobra.Command {
 			return &failure{err: err, shown: true, code: codeOf(err)}
 		},
 	})
+}
+
+// reloads reads the settings anew each time env.Reload asks for it, until the
+// command ends. Settings with a problem are refused whole: each problem is
+// logged, and the present ones stay.
+func reloads(cmd *cobra.Command, env Env, log *slog.Logger) <-chan config.Config {
+	if env.Reload == nil {
+		return nil
+	}
+	out := make(chan config.Config)
+	ctx := cmd.Context()
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-env.Reload:
+			}
+			cfg, err := config.Load(configPath(cmd), env.Getenv)
+			if err != nil {
+				log.ErrorContext(ctx, "settings refused; the present ones stay", slog.Any("error", err))
+				continue
+			}
+			select {
+			case out <- cfg:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return out
 }
 
 // codeOf tells settings that config cannot judge, such as a STATE_KEY that does

@@ -133,8 +133,11 @@ func beBot(ctx context.Context, env Env) int {
 		fmt.Fprintln(env.Stderr, "sandbox:", err)
 		return exitUsage
 	}
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
 	return cli.Run(ctx, cli.Env{
-		Args: env.Args[1:], Getenv: env.Getenv, Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr,
+		Args: env.Args[1:], Reload: again, Getenv: env.Getenv, Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr,
 		Now: leash.Now, Hooks: leash.wrap(hooks),
 	})
 }
