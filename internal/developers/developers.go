@@ -106,7 +106,7 @@ func (g *Group) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receip
 	}
 	return rotation.Receipt{
 		At: g.Now().UTC(), Print: d.Print,
-		Data:  map[string]string{dataTold: told},
+		Data:  map[string]string{dataTold: told, rotation.DataPeople: strings.Join(to, " ")},
 		Facts: []rotation.Fact{{Name: "informed", Label: "Informed", Value: told}},
 	}, nil
 }

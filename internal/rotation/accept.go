@@ -8,17 +8,15 @@ import (
 )
 
 // Accept lets a consumer, or the test order, count as done although it could
-// not be proven. It never covers step 4 or an old pair that is not proven dead.
+// not be proven. It never covers step 4 or an old pair that is not proven dead
+// (Invalid, never_accepted). Other errors: Invalid, no_reason without a why;
+// Conflict, late for a repeat, for an item that did not fail, and where the
+// rotation has moved on; NotFound, not_open once it is over.
 func (e *Engine) Accept(ctx context.Context, by Actor, id ID, step StepName, round int, item, why string) error {
-	why, err := needWhy(why)
+	r, by, why, err := e.reasoned(by, id, why)
 	if err != nil {
 		return err
 	}
-	r, err := e.must(id)
-	if err != nil {
-		return err
-	}
-	by = e.named(by)
 	return r.update(ctx, func(cur *Rotation, c *change) error {
 		s, err := cur.at(step, round)
 		if err != nil {
@@ -86,17 +84,14 @@ func (r *Rotation) MayStoreLater(now time.Time) bool {
 }
 
 // StoreLaterNow hands the sealed pair out while step 4 keeps trying. The
-// rotation cannot close before its read-back.
+// rotation cannot close before its read-back. Errors: Invalid, no_reason without
+// a why; Conflict, late for a repeat and while [Rotation.MayStoreLater] says no;
+// NotFound, not_open once the rotation is over.
 func (e *Engine) StoreLaterNow(ctx context.Context, by Actor, id ID, round int, why string) error {
-	why, err := needWhy(why)
+	r, by, why, err := e.reasoned(by, id, why)
 	if err != nil {
 		return err
 	}
-	r, err := e.must(id)
-	if err != nil {
-		return err
-	}
-	by = e.named(by)
 	return r.update(ctx, func(cur *Rotation, c *change) error {
 		s, err := cur.at(StepStore, round)
 		if err != nil {

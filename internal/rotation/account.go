@@ -75,7 +75,10 @@ type Survey struct {
 
 // A Snapshot is the account and its survey before the click.
 type Snapshot struct {
-	At      time.Time `json:"at"`
-	Account Account   `json:"account"`
-	Survey  Survey    `json:"survey"`
+	At       time.Time `json:"at"` // of the survey; with NoSurvey of the account
+	Account  Account   `json:"account"`
+	Survey   Survey    `json:"survey"`
+	Kept     bool      `json:"kept,omitempty"`      // taken before the rotation, because its step 1 could not take one
+	Seen     time.Time `json:"seen,omitzero"`       // with Kept: when the account was last seen, At or later
+	NoSurvey bool      `json:"no_survey,omitempty"` // positions and orders are not known
 }

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,21 +31,12 @@ func (e *Engine) GoOn(ctx context.Context, by Actor, id ID, in GoOn) (problems m
 			return nil
 		}
 		now := e.now()
-		s := cur.Step(StepPrecheck)
-		cur.Trigger, cur.Reason, cur.Ticks = in.Trigger, strings.TrimSpace(in.Reason), slices.Clone(in.Ticks)
+		cur.Trigger, cur.Reason, cur.Ticks = in.Trigger, cur.why(in), slices.Clone(in.Ticks)
 		cur.TestOrder, cur.Operator = in.TestOrder && r.set.Trader != nil, by
-		for _, name := range s.failedItems() {
-			it, why := s.Item(name), in.PassWhy
-			if why == "" {
-				why = "the key is dead already, nothing blocks"
-			}
-			it.PassBy, it.PassWhy = by.Admin, why
-			cur.Deviations = append(cur.Deviations, Deviation{At: now, By: by, What: "failed check " + name + " was passed", Why: why})
-			c.add(cur, StepPrecheck, by, "secret.rotate.deviation", map[string]any{"check": name, "reason": it.Problem.Reason, "why": why})
-		}
+		cur.passFailed(c, by, cmp.Or(in.PassWhy, passDead), now)
 		switch {
-		case !cur.ClickedAt.IsZero():
-			cur.Trigger = TriggerReset // the bot saw it first, and its row is written
+		case cur.forced():
+			cur.Trigger = TriggerReset // that was said before, and its row is written
 		case in.Trigger == TriggerReset:
 			c.add(cur, StepPrecheck, by, "secret.rotate.forced", map[string]any{"why": cur.Reason})
 		case cur.OldPrint != "" && !cur.FirstRejected.IsZero(): // whatever it began as
@@ -62,6 +54,21 @@ func (e *Engine) GoOn(ctx context.Context, by Actor, id ID, in GoOn) (problems m
 	return problems, err
 }
 
+// forced reports whether it was said already that the current pair is dead, by
+// the bot or by a person.
+func (r *Rotation) forced() bool {
+	return !r.ClickedAt.IsZero() || r.Sighting != nil || r.Claim != nil
+}
+
+// why is the reason that the operator gives; if they give none for a key that is
+// said to be dead, what was said.
+func (r *Rotation) why(in GoOn) string {
+	if why := strings.TrimSpace(in.Reason); why != "" || !r.forced() {
+		return why
+	}
+	return r.Reason
+}
+
 // forcedWait is how long even a forced rotation waits for the current pair to
 // be read.
 const forcedWait = 15 * time.Second
@@ -71,11 +78,11 @@ const forcedWait = 15 * time.Second
 func (r *Rotation) refuseGoOn(in GoOn, now time.Time) map[string]string {
 	problems := map[string]string{}
 	s := r.Step(StepPrecheck)
-	forced := in.Trigger == TriggerReset || r.OldPrint != "" && !r.FirstRejected.IsZero()
+	forced := in.Trigger == TriggerReset || r.Trigger == TriggerReset || !r.FirstRejected.IsZero()
 	if !slices.Contains(Triggers(), in.Trigger) {
 		problems["trigger"] = "Say why this rotation runs."
 	}
-	if in.Trigger != TriggerScheduled && strings.TrimSpace(in.Reason) == "" {
+	if in.Trigger != TriggerScheduled && r.why(in) == "" {
 		problems["reason"] = "Give a reason: it becomes part of the record."
 	}
 	for _, p := range Prerequisites() {
@@ -168,26 +175,32 @@ func lateFault() error {
 	return &fault.Error{Kind: fault.Conflict, Reason: "late", Op: "rotation.Engine", User: "That was done already, or the rotation has moved on.", Fix: "Nothing to do. Press Open to see where it stands."}
 }
 
-// Updated notes that a developer has pulled the new pair, and returns when. A
-// repeat, also one at the same time, returns the first time.
+// Updated notes that a developer has pulled the new pair, and returns when. It
+// counts for the pair that the consumer was given last. A repeat, also one at
+// the same time, returns the first time for that pair. The error is that the
+// state could not be read or written.
 func (e *Engine) Updated(ctx context.Context, by Actor, id ID, consumer string) (time.Time, error) {
 	by = e.named(by)
-	key := rollCallPrefix + string(id) + "/" + consumer + "/" + by.ID
-	if at, err := e.rollCall(ctx, key); !errors.Is(err, ErrNotFound) {
+	cur, err := e.current(ctx, id)
+	if err != nil {
+		return time.Time{}, err
+	}
+	key := rollCallKey(id, consumer, by.ID, cur.given(consumer))
+	if at, err := e.pressedUpdated(ctx, key); !errors.Is(err, ErrNotFound) {
 		return at, err
 	}
 	at := e.now()
 	row := e.aside(by, id, "secret.rotate.step", map[string]any{"state": "updated", "consumer": consumer})
 	row.Step = StepPropagate
-	err := e.led.noteWith(ctx, []Cond{{Key: key}}, []Op{{Key: key, Value: []byte(stamp(at))}}, row)
+	err = e.led.noteWith(ctx, []Cond{{Key: key}}, []Op{{Key: key, Value: []byte(stamp(at))}}, row)
 	if errors.Is(err, ErrConflict) {
-		return e.rollCall(ctx, key)
+		return e.pressedUpdated(ctx, key)
 	}
 	return at, err
 }
 
-// rollCall returns when a developer pressed Updated, or ErrNotFound.
-func (e *Engine) rollCall(ctx context.Context, key string) (time.Time, error) {
+// pressedUpdated returns when a developer pressed Updated, or ErrNotFound.
+func (e *Engine) pressedUpdated(ctx context.Context, key string) (time.Time, error) {
 	kv, err := e.cfg.Store.Get(ctx, key)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read roll-call: %w", err)

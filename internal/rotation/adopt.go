@@ -10,17 +10,14 @@ import (
 )
 
 // StoreAnyway stores a pair that works although its account cannot trade. The
-// old pair must be rejected: then nothing better is left.
+// old pair must be rejected: then nothing better is left. Errors: Invalid,
+// no_reason without a why; Conflict, late for a repeat and where step 3 does not
+// wait for that; NotFound, not_open once the rotation is over.
 func (e *Engine) StoreAnyway(ctx context.Context, by Actor, id ID, round int, why string) error {
-	why, err := needWhy(why)
+	r, by, why, err := e.reasoned(by, id, why)
 	if err != nil {
 		return err
 	}
-	r, err := e.must(id)
-	if err != nil {
-		return err
-	}
-	by = e.named(by)
 	return r.update(ctx, func(cur *Rotation, c *change) error {
 		s, err := cur.at(StepValidate, round)
 		if err != nil {
@@ -37,20 +34,18 @@ func (e *Engine) StoreAnyway(ctx context.Context, by Actor, id ID, round int, wh
 }
 
 // Adopt makes the account of the new pair the expected one. last4 must be the
-// last four of its number, typed by a person who looked.
+// last four of its number, typed by a person who looked. Errors: Invalid,
+// no_reason without a why, or wrong_last4; Conflict, owned if another key set has
+// the account, or late for a repeat and where step 3 does not wait for that;
+// NotFound, not_open once the rotation is over.
 func (e *Engine) Adopt(ctx context.Context, by Actor, id ID, round int, last4, why string) error {
-	why, err := needWhy(why)
+	r, by, why, err := e.reasoned(by, id, why)
 	if err != nil {
 		return err
 	}
-	r, err := e.must(id)
-	if err != nil {
-		return err
-	}
-	by = e.named(by)
 	// Without a baseline there is nothing but this to go on with, so then it is a
 	// person's word; else the pair has a better use.
-	if cur, _ := r.look(); cur.Chosen != 0 && cur.Step(StepValidate).Problem.Reason != "no_baseline" {
+	if cur, _ := r.look(); cur.Chosen != 0 && cur.Step(StepValidate).Problem.Reason != ReasonNoBaseline {
 		if rec, ok := e.ownerOf(ctx, cur.KeySet, cur.candidate(cur.Chosen).Account); ok {
 			return ownedFault(rec.KeySet)
 		}
@@ -60,7 +55,7 @@ func (e *Engine) Adopt(ctx context.Context, by Actor, id ID, round int, last4, w
 		if err != nil {
 			return err
 		}
-		if s.State != Failed || cur.Chosen == 0 || !slices.Contains([]string{"no_baseline", "account_replaced", "other_account"}, s.Problem.Reason) {
+		if s.State != Failed || cur.Chosen == 0 || !slices.Contains([]string{ReasonNoBaseline, ReasonReplaced, ReasonOther}, s.Problem.Reason) {
 			return lateFault()
 		}
 		acc := cur.candidate(cur.Chosen).Account

@@ -23,6 +23,7 @@ type bench struct {
 	w      *world
 	store  rotation.Store
 	engine *rotation.Engine
+	sealer rotation.Sealer
 	stop   func()
 	others []rotation.KeySet
 	target func([]rotation.Target) []rotation.Target // edits bot.yml; nil: as it is
@@ -64,6 +65,7 @@ func (b *bench) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.sealer = sealer
 	targets := []rotation.Target{
 		{Name: "api", Kind: "heroku", Counts: true, Consumer: fakeConsumer{b.w, "api"}},
 		{Name: "ci", Kind: "github_actions", Counts: true, Consumer: fakeConsumer{b.w, "ci"}},

@@ -2,13 +2,16 @@ package rotation
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
 
 // Cancel ends a rotation before the click. It probes the old pair first: only
-// one that works proves that nothing was generated (3.4 of the design).
+// one that works proves that nothing was generated (3.4 of the design). A forced
+// rotation whose pair answers again can be cancelled as well, but one that a
+// person claims only by a person. Errors, with nothing changed: Conflict, clicked
+// after the click; Conflict, people_close_it; Unknown, old_unknown while nobody
+// answers for the old pair, so try again; NotFound, not_open for a repeat.
 func (e *Engine) Cancel(ctx context.Context, by Actor, id ID, why string) error {
 	r, err := e.must(id)
 	if err != nil {
@@ -16,8 +19,11 @@ func (e *Engine) Cancel(ctx context.Context, by Actor, id ID, why string) error 
 	}
 	by = e.named(by)
 	cur, _ := r.look()
-	if cur.Clicked() {
+	switch {
+	case cur.pastCancel():
 		return clickedFault()
+	case by.ID == BotActor && cur.Claim != nil:
+		return peopleFault(cur.Claim.By)
 	}
 	if err := e.oldStillWorks(ctx, r, &cur); err != nil {
 		if r.over() {
@@ -25,22 +31,34 @@ func (e *Engine) Cancel(ctx context.Context, by Actor, id ID, why string) error 
 		}
 		return err
 	}
-	sealed, err := e.cfg.Store.List(ctx, sealedKey(id, ""), "", 0)
-	if err != nil {
-		return fmt.Errorf("list sealed pairs: %w", err)
-	}
-	return r.update(ctx, func(cur *Rotation, c *change) error {
-		if cur.Clicked() {
+	return e.end(ctx, r, func(cur *Rotation, c *change) error {
+		switch {
+		case cur.pastCancel():
 			return clickedFault()
+		case by.ID == BotActor && cur.Claim != nil:
+			return peopleFault(cur.Claim.By)
 		}
-		cur.Outcome, cur.Closed, cur.Reason = Cancelled, e.now(), why
-		for _, kv := range sealed {
-			c.ops = append(c.ops, Op{Key: kv.Key, Delete: true})
-		}
-		c.ops = append(c.ops, Op{Key: sealedKey(id, fieldOld), Delete: true}, Op{Key: activePrefix + cur.KeySet, Delete: true})
+		cur.Outcome, cur.Reason = Cancelled, why
 		c.add(cur, "", by, "secret.rotate.cancelled", map[string]any{"why": why})
 		return nil
 	})
+}
+
+// pastCancel reports whether the point of no return is behind. A rejection from
+// before anybody was to click is no click: if the old pair answers again, which
+// the caller looks at, nothing was generated.
+func (r *Rotation) pastCancel() bool {
+	before := !r.FirstRejected.IsZero() && (r.Step(StepGenerate).Round == 0 || r.FirstRejected.Before(r.Step(StepGenerate).Started))
+	return len(r.Candidates) > 0 || r.Clicked() && (!before || r.Sighting == nil && r.Claim == nil)
+}
+
+// peopleFault refuses to close by itself what a person said is dead.
+func peopleFault(by Actor) error {
+	return &fault.Error{
+		Kind: fault.Conflict, Reason: "people_close_it", Op: "rotation.Cancel",
+		User: by.Admin + " said that the account was reset or the key regenerated, so only a person cancels this rotation.",
+		Fix:  "Go on with it, or press Cancel if nothing happened after all.",
+	}
 }
 
 // oldStillWorks refuses unless the old pair is proven alive. In step 1 with no

@@ -145,6 +145,14 @@ func (e *Engine) Start(ctx context.Context, by Actor, keyset string) (ID, bool, 
 	if err != nil {
 		return "", false, err
 	}
+	return e.open(ctx, set, e.named(by), nil)
+}
+
+// open commits a new rotation of a key set for by, or returns the one that is
+// open already. as says, in the same commit, what is special about a new one;
+// nil: nothing.
+func (e *Engine) open(ctx context.Context, set *KeySet, by Actor, as func(*Rotation, *change)) (ID, bool, error) {
+	keyset := set.Name
 	e.starting.Lock()
 	defer e.starting.Unlock()
 	if id, err := e.led.active(ctx, keyset); err == nil {
@@ -152,9 +160,12 @@ func (e *Engine) Start(ctx context.Context, by Actor, keyset string) (ID, bool, 
 	} else if !errors.Is(err, ErrNotFound) {
 		return "", false, err
 	}
-	cur := Rotation{ID: newID(), KeySet: keyset, Trigger: TriggerScheduled, Place: set.Place, Operator: e.named(by), Opened: e.now(), Steps: freshSteps()}
+	cur := Rotation{ID: newID(), KeySet: keyset, Trigger: TriggerScheduled, Place: set.Place, Operator: by, Opened: e.now(), Steps: freshSteps()}
 	c := change{conds: []Cond{{Key: activePrefix + keyset}}, ops: []Op{{Key: activePrefix + keyset, Value: []byte(cur.ID)}}}
 	c.add(&cur, "", cur.Operator, "secret.rotate.started", map[string]any{"sop": SOPID, "sop_version": SOPVersion, "secret_names": []string{set.Names.KeyID, set.Names.Secret}})
+	if as != nil {
+		as(&cur, &c)
+	}
 	if err := e.led.commit(ctx, &cur, &c); err != nil {
 		id, activeErr := e.led.active(context.WithoutCancel(ctx), keyset)
 		switch {
@@ -199,6 +210,20 @@ func (e *Engine) Changed(ctx context.Context, id ID) (Overview, <-chan struct{},
 	}
 	o, err := e.overview(ctx, cur)
 	return o, changed, err
+}
+
+// Open returns the IDs of the rotations that are open, by the names of their
+// key sets.
+func (e *Engine) Open(ctx context.Context) ([]ID, error) {
+	kvs, err := e.cfg.Store.List(ctx, activePrefix, "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("list open rotations: %w", err)
+	}
+	ids := make([]ID, 0, len(kvs))
+	for _, kv := range kvs {
+		ids = append(ids, ID(kv.Value))
+	}
+	return ids, nil
 }
 
 // KeySets returns the names of the configured key sets.

@@ -34,13 +34,19 @@ func (e *Engine) finish(ctx context.Context, f *flight) error {
 		return e.cfg.Vendor.Survey(ctx, pair)
 	})
 	lost := []string{"positions and open orders could not be read again, so they were not compared"}
+	acc := cur.candidate(cur.Chosen).Account
+	now := kept{Account: acc, Seen: e.now()}
 	if surveyErr == nil {
+		now.Survey, now.At = &survey, now.Seen
 		if lost, err = e.compare(ctx, pair, cur.Snapshot, survey); err != nil {
 			return err
 		}
 	}
+	if cur.Trigger == TriggerReset && cur.Snapshot != nil {
+		lost = append(lost, balance(cur.Snapshot.Account, acc)...)
+	}
 	for {
-		err := e.closeIt(ctx, f, lost)
+		err := e.closeIt(ctx, f, lost, now)
 		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
 			return err
 		}
@@ -50,9 +56,9 @@ func (e *Engine) finish(ctx context.Context, f *flight) error {
 	}
 }
 
-// closeIt writes the record, closes the rotation and erases what was sealed
-// for it.
-func (e *Engine) closeIt(ctx context.Context, f *flight, lost []string) error {
+// closeIt writes the record and the last good snapshot, closes the rotation and
+// erases what was sealed for it.
+func (e *Engine) closeIt(ctx context.Context, f *flight, lost []string, snap kept) error {
 	cur, err := f.ground()
 	if err != nil {
 		return err
@@ -78,6 +84,9 @@ func (e *Engine) closeIt(ctx context.Context, f *flight, lost []string) error {
 		}
 		c.ops = append(c.ops, Op{Key: activePrefix + cur.KeySet, Delete: true})
 		c.conds = append(c.conds, Cond{Key: recordPrefix + cur.KeySet, Rev: past.Rev})
+		if err := c.put(snapshotPrefix+cur.KeySet, snap); err != nil {
+			return err
+		}
 		return c.put(recordPrefix+cur.KeySet, remember(cur, past, sum))
 	})
 }
@@ -96,6 +105,12 @@ func (e *Engine) sum(cur *Rotation, past Record, lost []string, set *KeySet, now
 	}
 	if !past.Completed.IsZero() {
 		sum.KeyAgeDays = int(now.Sub(past.Completed).Hours() / 24)
+	}
+	if cur.Trigger == TriggerReset {
+		sum.Cause = CauseUnknown
+		if cur.Accident != nil {
+			sum.Cause = cur.Accident.Cause
+		}
 	}
 	if cur.Snapshot != nil {
 		sum.SnapshotSHA256 = snapshotHash(*cur.Snapshot)
@@ -137,8 +152,11 @@ func remember(cur *Rotation, past Record, sum Summary) Record {
 // compare lists what differs from the snapshot, a line each (R18, R22). It
 // never blocks: orders fill and positions move while keys are rotated.
 func (e *Engine) compare(ctx context.Context, pair Pair, snap *Snapshot, now Survey) ([]string, error) {
-	if snap == nil {
+	switch {
+	case snap == nil:
 		return nil, nil
+	case snap.NoSurvey:
+		return []string{"positions and open orders were not known before, so they were not compared"}, nil
 	}
 	var lost []string
 	held := map[string]string{}
@@ -245,6 +263,21 @@ func completedContext(cur *Rotation, set *KeySet) map[string]any {
 	}
 	if cur.Order != nil {
 		m["test_order"] = *cur.Order
+	}
+	if cur.Trigger == TriggerReset {
+		m["cause"] = string(sum.Cause)
+		if cur.Accident != nil {
+			m["evidence"] = cur.Accident.context()
+		}
+	}
+	if cur.Snapshot != nil {
+		m["snapshot_at"] = stamp(cur.Snapshot.At)
+	}
+	if cur.Sighting != nil {
+		m["seen"] = sightingContext(*cur.Sighting)
+	}
+	if cur.Claim != nil {
+		m["claim"] = map[string]any{"by": cur.Claim.By.Admin, "what": cur.Claim.What, "did_it": cur.Claim.Mine, "at": stamp(cur.Claim.At)}
 	}
 	return m
 }

@@ -29,6 +29,17 @@ func needWhy(why string) (string, error) {
 	return why, nil
 }
 
+// reasoned is how an act begins for which a reason is needed: it returns the
+// open rotation, who acts, and the reason without space around it.
+func (e *Engine) reasoned(by Actor, id ID, why string) (*run, Actor, string, error) {
+	why, err := needWhy(why)
+	if err != nil {
+		return nil, by, "", err
+	}
+	r, err := e.must(id)
+	return r, e.named(by), why, err
+}
+
 // deviate records something done against the procedure.
 func (r *Rotation) deviate(c *change, step StepName, by Actor, what, why string, now time.Time) {
 	r.Deviations = append(r.Deviations, Deviation{At: now, By: by, What: what, Why: why})
@@ -36,7 +47,9 @@ func (r *Rotation) deviate(c *change, step StepName, by Actor, what, why string,
 }
 
 // Regenerate goes back to step 2 for another pair; what was sealed stays sealed
-// (R66). It is bound to the step in which its button stood.
+// (R66). It is bound to the step in which its button stood, by its round. Errors:
+// Conflict, late for a repeat and where the rotation has moved on; NotFound,
+// not_open once it is over.
 func (e *Engine) Regenerate(ctx context.Context, by Actor, id ID, step StepName, round int) error {
 	r, err := e.must(id)
 	if err != nil {
@@ -64,7 +77,8 @@ func (e *Engine) Regenerate(ctx context.Context, by Actor, id ID, step StepName,
 
 // Redo does store, propagate, verify and the proof once more with the live pair
 // (R68): the only right repair of a propagation that went wrong. It is bound to
-// one of the steps that it does again, so a second press finds itself late.
+// one of the steps that it does again, so a repeat is late (Conflict). NotFound,
+// not_open: the rotation is over.
 func (e *Engine) Redo(ctx context.Context, by Actor, id ID, step StepName, round int) error {
 	r, err := e.must(id)
 	if err != nil {
@@ -111,7 +125,7 @@ func (e *Engine) Visited(ctx context.Context, by Actor, id ID) error {
 }
 
 // TakeOver makes by the operator: the one who is waited for and whose name the
-// record has.
+// record has. A repeat changes nothing. NotFound, not_open: the rotation is over.
 func (e *Engine) TakeOver(ctx context.Context, by Actor, id ID) error {
 	r, err := e.must(id)
 	if err != nil {
@@ -123,12 +137,7 @@ func (e *Engine) TakeOver(ctx context.Context, by Actor, id ID) error {
 			return nil
 		}
 		before := cur.Operator
-		cur.Operator = by
-		for i := range cur.Steps {
-			if cur.Steps[i].WaitsFor == before.ID {
-				cur.Steps[i].WaitsFor = by.ID
-			}
-		}
+		cur.takenBy(by)
 		c.add(cur, cur.Current().Name, by, "secret.rotate.takeover", map[string]any{"from": before.Admin})
 		return nil
 	})

@@ -76,6 +76,9 @@ func TestStoreLater(t *testing.T) {
 		if len(r.Deviations) != 1 {
 			t.Errorf("deviations %+v, want one", r.Deviations)
 		}
+		if n := b.w.applies["dev"]; n != 0 { // who reads it from the vault would get the dead pair
+			t.Errorf("dev was told %d times before the pair was stored, want not yet", n)
+		}
 		// Another pair while it is like that: nothing is written before it is judged.
 		b.w.set(func() { b.w.down = true })
 		before := b.w.applies["api"]
@@ -90,9 +93,16 @@ func TestStoreLater(t *testing.T) {
 		if r.Outcome != rotation.Open || r.Step(rotation.StepStore).State != rotation.Running {
 			t.Errorf("outcome %q, step 4 %s, want open and still trying", r.Outcome, r.Step(rotation.StepStore).State)
 		}
+		if n := b.w.applies["dev"]; n != 0 {
+			t.Errorf("dev was told %d times while step 4 was failing, want not yet", n)
+		}
 		b.w.set(func() { b.w.vaultDown = false })
+		stored := time.Now()
 		b.over(id)
-		b.holds(live, "api", "ci")
+		b.holds(live, "api", "ci", "dev")
+		if at := b.w.applyAt["dev"]; len(at) != 1 || at[0].Before(stored) {
+			t.Errorf("dev was told at %v, want once, after %s", at, stored)
+		}
 	})
 }
 
@@ -138,7 +148,10 @@ func TestAccept(t *testing.T) {
 		b.paste(id, live)
 		b.fails(id, rotation.StepPropagate, "api")
 		b.until(id, "step 5 waits for the operator", func(r *rotation.Rotation) bool { return r.Step(rotation.StepPropagate).WaitsFor == operator.ID })
-		b.until(id, "ci verified", func(r *rotation.Rotation) bool { return r.Step(rotation.StepVerify).Item("ci").State == rotation.Done })
+		b.until(id, "ci verified", func(r *rotation.Rotation) bool {
+			it := r.Step(rotation.StepVerify).Item("ci")
+			return it != nil && it.State == rotation.Done
+		})
 		accept := func(step rotation.StepName, round int, item, why string) error {
 			return b.engine.Accept(t.Context(), bob, id, step, round, item, why)
 		}

@@ -19,7 +19,7 @@ const (
 	rotationPrefix = "rotation/" // + ID: the rotation
 	activePrefix   = "active/"   // + key set: ID of its open rotation
 	recordPrefix   = "keyset/"   // + key set: its Record
-	rollCallPrefix = "rollcall/" // + ID + "/" + consumer + "/" + person: when they pressed Updated
+	rollCallPrefix = "rollcall/" // + ID + "/" + consumer + "/" + person + "/" + candidate: when they pressed Updated
 )
 
 // SealedPrefix starts the keys of sealed pairs: + ID + "/" + field.

@@ -37,8 +37,9 @@ func (m *machine) actions(done *atomic.Int64) map[string]func(*rapid.T) {
 			}
 			wg.Wait()
 		},
-		"world":   m.fault,
-		"restart": m.restart,
+		"world":    m.fault,
+		"sentinel": m.sentinel,
+		"restart":  m.restart,
 		"wait": func(t *rapid.T) {
 			d := rapid.SampledFrom([]time.Duration{0, 10 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second, 6 * time.Second, 31 * time.Second, 65 * time.Second, 3 * time.Minute, 11 * time.Minute}).Draw(t, "wait")
 			m.note("wait %s", d)
@@ -81,7 +82,7 @@ func (m *machine) fault(t *rapid.T) {
 	word := rapid.SampledFrom([]string{"transient", "lost", "denied", "slow"}).Draw(t, "how")
 	times := rapid.SampledFrom([]int{1, 1, 9}).Draw(t, "times") // nine take a quarter of a minute
 	what := rapid.SampledFrom([]string{
-		"vendor down", "vendor up", "vendor late", "flap", "linger", "click", "replace account", "block", "vault down", "vault up", "vault write", "third value", "half",
+		"vendor down", "vendor up", "vendor late", "flap", "linger", "click", "by hand", "replace account", "block", "vault down", "vault up", "vault write", "third value", "half",
 		"consumer", "consumer", "not live", "order lost", "order refused", "order nowhere", "order fills", "shaky", "calm",
 	}).Draw(t, "fault")
 	m.note("world: %s %s %s %s x%d", what, keyset, consumer, word, times)
@@ -91,6 +92,11 @@ func (m *machine) fault(t *rapid.T) {
 	switch what {
 	case "click":
 		m.generate(m.home[keyset])
+	case "by hand": // and only one consumer is given the pair
+		pair := m.generate(m.home[keyset])
+		p.mu.Lock()
+		p.held["api"] = pair
+		p.mu.Unlock()
 	case "replace account":
 		m.replace(keyset)
 	case "shaky", "calm":
@@ -175,6 +181,9 @@ var people = rapid.SampledFrom([]rotation.Actor{{ID: "U0ADA"}, {ID: "U0BOB"}})
 func (m *machine) drawAct(t *rapid.T) act {
 	by, e := people.Draw(t, "by"), m.engine
 	r, ok := m.some(t)
+	if rapid.IntRange(0, 5).Draw(t, "forced") == 0 {
+		return m.drawForced(t, by, r.ID)
+	}
 	if !ok || rapid.IntRange(0, 12).Draw(t, "start") == 0 {
 		keyset := rapid.SampledFrom([]string{"prod", "prod", "prod", "staging"}).Draw(t, "keyset")
 		return act{"start " + keyset, func(ctx context.Context) error { _, _, err := e.Start(ctx, by, keyset); return err }}
@@ -260,7 +269,7 @@ func (m *machine) cancel(by rotation.Actor, r rotation.Rotation) func(context.Co
 		}
 		if now := &o.Rotation; now.OldPrint == "" && now.Step(rotation.StepPrecheck).State == rotation.Done {
 			m.complain("%s was cancelled in step 2, though no old pair is known", r.ID)
-		} else if now.Clicked() || now.OldPrint != "" && now.LastOK.Before(time.Now().Add(-time.Second)) {
+		} else if flapped := len(now.Candidates) == 0 && (now.Sighting != nil || now.Claim != nil); now.Clicked() && !flapped || now.OldPrint != "" && now.LastOK.Before(time.Now().Add(-time.Second)) {
 			m.complain("%s was cancelled: clicked %t, old pair last seen alive %s", r.ID, now.Clicked(), now.LastOK)
 		}
 		return nil

@@ -98,6 +98,9 @@ func (m *machine) closed(t *rapid.T, r *rotation.Rotation) {
 	if left, err := m.real.List(context.Background(), "sealed/"+string(r.ID)+"/", "", 0); err != nil || len(left) > 0 {
 		m.fail(t, "%s is over but %d pairs are still sealed (%v)", r.ID, len(left), err)
 	}
+	if r.Outcome == rotation.StoodDown && (r.Sighting == nil || len(r.Candidates) > 0 || r.Claim != nil || r.Step(rotation.StepPrecheck).State.Settled()) {
+		m.fail(t, "%s stood down, but opened by the bot %t, %d candidates, claim %+v, step 1 %s", r.ID, r.Sighting != nil, len(r.Candidates), r.Claim, r.Step(rotation.StepPrecheck).State)
+	}
 	if m.seen[r.ID] || r.Outcome != rotation.Completed {
 		return // what the places hold now may belong to a later rotation
 	}

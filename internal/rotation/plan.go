@@ -126,10 +126,13 @@ func (e *Engine) do(ctx context.Context, f *flight, p planned, resumed bool) {
 	case !began, errors.Is(err, errOver):
 		return
 	case err != nil: // the step is as it was and begins again at once; a broken disk must not be hammered
-		log.ErrorContext(ctx, "step could not begin", errAttr(err))
+		if f.news(p.Name, err) {
+			log.ErrorContext(ctx, "step could not begin", errAttr(err))
+		}
 		sleep(ctx, time.Second)
 		return
 	}
+	f.news(p.Name, nil)
 	f.enter(round) // after the commit: whoever looks before it must not find the flight ahead of the rotation
 	log.InfoContext(ctx, "step running")
 	err = p.Do(ctx, f)

@@ -16,6 +16,7 @@ const (
 	PressStoreLater  = "store_later"
 	PressAdopt       = "adopt"
 	PressUseFor      = "use_for"
+	PressItWasMe     = "it_was_me"
 )
 
 // A Press is a button that was pressed in time. A later press of the same one

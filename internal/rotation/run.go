@@ -24,9 +24,10 @@ type run struct {
 
 	mu      sync.Mutex
 	cur     Rotation
-	changed chan struct{} // closed by the next commit
-	queue   []*request    // waiting for the commit under way
-	busy    bool          // a caller of update is committing
+	changed chan struct{}       // closed by the next commit
+	queue   []*request          // waiting for the commit under way
+	busy    bool                // a caller of update is committing
+	said    map[StepName]string // why a step could not begin, as it was logged
 }
 
 // A request is one call of update.
@@ -37,7 +38,7 @@ type request struct {
 }
 
 func newRun(led *ledger, set *KeySet, r Rotation, tell func(ID)) *run {
-	return &run{id: r.ID, led: led, set: set, cur: r, tell: tell, changed: make(chan struct{})}
+	return &run{id: r.ID, led: led, set: set, cur: r, tell: tell, changed: make(chan struct{}), said: map[StepName]string{}}
 }
 
 // look returns the rotation as committed, and a channel that is closed when it
@@ -46,6 +47,23 @@ func (r *run) look() (Rotation, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.cur, r.changed
+}
+
+// news reports whether err is another reason why a step could not begin than the
+// last time: a state that is damaged stays so, and is tried again each second.
+// With nil the step has begun, and whatever comes next is new.
+func (r *run) news(step StepName, err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		delete(r.said, step)
+		return false
+	}
+	if why, told := r.said[step]; told && why == err.Error() {
+		return false
+	}
+	r.said[step] = err.Error()
+	return true
 }
 
 // over reports whether the rotation has ended.

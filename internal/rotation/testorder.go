@@ -142,12 +142,18 @@ func (e *Engine) onBook(ctx context.Context, f *flight, pair Pair, sent TestOrde
 	case err != nil && !errors.Is(err, errLimit):
 		return Order{}, err
 	case sent.ID != "":
-		return Order{}, orderFault("order_not_on_paper", "ALARM: the downstream service accepted order "+sent.ID+" but it is not on the paper book.",
+		return Order{}, orderFault(ReasonNotOnPaper, "ALARM: the downstream service accepted order "+sent.ID+" but it is not on the paper book.",
 			"Check the LIVE dashboard now: if the order is there, cancel or sell it. Then accept this with a reason. The order is not sent again.")
 	}
-	return Order{}, orderFault("order_unknown", "The answer to the test order was lost and no such order is on the paper book, so it is not known whether it was placed.",
+	return Order{}, orderFault(ReasonOrderUnknown, "The answer to the test order was lost and no such order is on the paper book, so it is not known whether it was placed.",
 		"Check the paper and the LIVE dashboard, cancel or sell the order where you find it, then accept this with a reason. The order is not sent again.")
 }
+
+// Reasons of a test order that may stand where it must not.
+const (
+	ReasonNotOnPaper   = "order_not_on_paper" // accepted, and not on the paper book
+	ReasonOrderUnknown = "order_unknown"      // the answer was lost, and it is not there either
+)
 
 func orderFault(reason, text, fix string) error {
 	return &fault.Error{Kind: fault.Unknown, Reason: reason, Op: "rotation.testOrder", User: text, Fix: fix}

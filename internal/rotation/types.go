@@ -238,6 +238,7 @@ const (
 	Open      Outcome = ""
 	Completed Outcome = "completed"
 	Cancelled Outcome = "cancelled"
+	StoodDown Outcome = "stood_down" // the bot opened it for a dead key that turned out alive
 )
 
 // A Rotation is one run of the SOP for one key set.
@@ -270,6 +271,9 @@ type Rotation struct {
 	StoreAnyway bool        `json:"store_anyway,omitempty"` // although the account is blocked
 	StoreLater  bool        `json:"store_later,omitempty"`  // steps 5–7 do not wait for step 4
 	Place       string      `json:"place,omitempty"`        // in the vault, as it was configured at the start
+	Sighting    *Sighting   `json:"sighting,omitempty"`     // what the bot saw when it opened this by itself; nil: a person did
+	Claim       *Claim      `json:"claim,omitempty"`        // who said what happened to the old pair
+	Accident    *Accident   `json:"accident,omitempty"`     // what the evidence says happened to it; forced rotations, once a new pair works
 
 	LastOK        time.Time `json:"last_ok,omitzero"`        // last time the old pair was seen alive
 	FirstRejected time.Time `json:"first_rejected,omitzero"` // first rejection of the old pair
@@ -334,10 +338,11 @@ type Summary struct {
 	ExposedMS        int64     `json:"exposed_ms"`
 	ExposedMaxMS     int64     `json:"exposed_max_ms"`
 	PasteToVerified  int64     `json:"paste_to_verified_ms"`
-	TookMS           int64     `json:"took_ms"`        // whole rotation (R6)
-	NextDue          string    `json:"next_due"`       // calendar day, 2027-05-21
-	KeyAgeDays       int       `json:"key_age_days"`   // age of the pair that was replaced; -1: not known
-	Lost             []string  `json:"lost,omitempty"` // what differs from the snapshot, a line each
+	TookMS           int64     `json:"took_ms"`         // whole rotation (R6)
+	NextDue          string    `json:"next_due"`        // calendar day, 2027-05-21
+	KeyAgeDays       int       `json:"key_age_days"`    // age of the pair that was replaced; -1: not known
+	Lost             []string  `json:"lost,omitempty"`  // what differs from the snapshot, a line each
+	Cause            Cause     `json:"cause,omitempty"` // of the old pair's death; forced rotations only
 	RotatedAt        time.Time `json:"rotated_at"`
 	SnapshotSHA256   string    `json:"snapshot_sha256,omitempty"`
 	TextsSHA256      string    `json:"texts_sha256"`

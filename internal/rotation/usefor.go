@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -55,7 +56,10 @@ func (e *Engine) opened(keyset string) (Record, bool) {
 
 // UseFor opens a forced rotation of the key set that a pasted pair belongs to
 // and seals the pair again for it: that key set's old pair is dead since the
-// pair was generated. Doing it again finds the pair there.
+// pair was generated. A repeat finds the pair there. Errors: Conflict, late if the
+// pair is not that key set's; Conflict, pair_in_use if it is in place there
+// already; NotFound, not_open once rotation id is over. With an ID and an error
+// the other rotation is open, but does not have the pair yet: do it again.
 func (e *Engine) UseFor(ctx context.Context, by Actor, id ID, keyset string) (ID, error) {
 	r, err := e.must(id)
 	if err != nil {
@@ -84,14 +88,18 @@ func (e *Engine) UseFor(ctx context.Context, by Actor, id ID, keyset string) (ID
 	if err != nil {
 		return "", err
 	}
-	if err := e.force(ctx, by, other, pair, fmt.Sprintf("the pair was pasted into rotation %s of %s", id, cur.KeySet)); err != nil {
+	if err := e.force(ctx, by, other, pair, fmt.Sprintf("the pair was pasted into rotation %s of %s", id, cur.KeySet), nil); err != nil {
 		return other, err
 	}
-	return other, r.update(ctx, func(cur *Rotation, c *change) error {
+	err = r.update(ctx, func(cur *Rotation, c *change) error {
 		c.quiet = true
 		cur.pressed(PressUseFor, StepValidate, cur.Step(StepValidate).Round, keyset, e.named(by), e.now())
 		return nil
 	})
+	if errors.Is(err, errOver) {
+		err = nil // what was asked for is done; that this rotation ended meanwhile changes nothing
+	}
+	return other, err
 }
 
 // inUseFault says that a pair was copied, not generated.
@@ -104,26 +112,26 @@ func inUseFault(keyset string) error {
 }
 
 // force leaves step 1 of a rotation whose pair is at hand already, and takes
-// the pair. What is current in the vault is sealed first, for step 7.
-func (e *Engine) force(ctx context.Context, by Actor, id ID, p Pair, why string) error {
+// the pair. What is current in the vault is sealed first, for step 7. row is what
+// the audit row of its own says that the pair is taken with; nil: none.
+func (e *Engine) force(ctx context.Context, by Actor, id ID, p Pair, why string, row map[string]any) error {
 	r, err := e.must(id)
 	if err != nil {
 		return err
 	}
 	by = e.named(by)
-	if err := r.await(ctx, func(cur *Rotation) bool {
-		it := cur.Step(StepPrecheck).Item(CheckPair)
-		return cur.Step(StepPrecheck).State.Settled() || it != nil && it.State != Pending && it.State != Running
-	}); err != nil {
+	if err := pairRead(ctx, r, 0); err != nil {
 		return err
 	}
 	return r.update(ctx, func(cur *Rotation, c *change) error {
 		now := e.now()
-		if s := cur.Step(StepPrecheck); !s.State.Settled() {
+		if cur.Operator.ID == BotActor {
+			cur.takenBy(by)
+		}
+		if !cur.Step(StepPrecheck).State.Settled() {
 			cur.Trigger, cur.Reason = TriggerReset, why
-			cur.leave(c, StepPrecheck, by, now)
 			c.add(cur, StepPrecheck, by, "secret.rotate.forced", map[string]any{"why": why})
-			cur.enter(c, StepGenerate, by, now)
+			cur.leaveForced(c, by, now)
 		}
 		print := e.cfg.Sealer.Print(p)
 		switch {
@@ -131,6 +139,9 @@ func (e *Engine) force(ctx context.Context, by Actor, id ID, p Pair, why string)
 			return inUseFault(cur.KeySet)
 		case slices.ContainsFunc(cur.Candidates, func(x Candidate) bool { return x.Print == print }):
 			return nil
+		}
+		if row != nil {
+			c.add(cur, StepGenerate, by, "secret.rotate.adopted", row)
 		}
 		return e.take(cur, c, Candidate{N: len(cur.Candidates) + 1, Print: print, Last4: p.Last4(), By: by, At: now}, p)
 	})

@@ -93,6 +93,9 @@ func (e *Engine) judge(ctx context.Context, f *flight) (judged, error) {
 	if err != nil {
 		return judged{}, err
 	}
+	if cur.Snapshot == nil { // step 1 was left before it could say so
+		cur.Snapshot = e.standIn(ctx, &cur)
+	}
 	pairs := map[int]Pair{}
 	for _, c := range cur.Candidates {
 		if c.Dead {
@@ -110,7 +113,7 @@ func (e *Engine) judge(ctx context.Context, f *flight) (judged, error) {
 	if cur.StoreAnyway && best.decision.Action == ActWait && best.decision.Problem.Reason == reasonBlocked {
 		best.decision = Decision{Action: ActStore}
 	}
-	return best, e.judgedRound(ctx, f, all, best)
+	return best, e.judgedRound(ctx, f, all, best, cur.Snapshot, e.accident(ctx, &cur, best))
 }
 
 // choose returns the candidate to go on with: one that can be stored, else the
@@ -157,6 +160,9 @@ func (e *Engine) rounds(ctx context.Context, cur *Rotation, pairs map[int]Pair, 
 	}
 	for i := range all {
 		all[i].Old, all[i].OldKnown, all[i].Expected, all[i].Opened = oldProbe, !old.Empty(), expected, cur.Opened
+		if _, good := e.before(ctx, cur); !good.IsZero() && good.Before(cur.Opened) {
+			all[i].LastGood = good
+		}
 		all[i].decision = Judge(all[i].Evidence)
 	}
 	return all
@@ -191,7 +197,7 @@ func (e *Engine) expected(ctx context.Context, cur *Rotation) *Account {
 
 // judgedRound stores what a round of probes said and which candidate it speaks
 // for.
-func (e *Engine) judgedRound(ctx context.Context, f *flight, all []judged, best judged) error {
+func (e *Engine) judgedRound(ctx context.Context, f *flight, all []judged, best judged, snap *Snapshot, accident *Accident) error {
 	return f.update(ctx, func(cur *Rotation, c *change) error {
 		c.quiet = true
 		for _, j := range all {
@@ -214,6 +220,10 @@ func (e *Engine) judgedRound(ctx context.Context, f *flight, all []judged, best 
 		if ev.New.Verdict == Valid && ev.Old.Verdict == Invalid {
 			cur.click(c, "the new pair works and the old one is rejected", ev.Old)
 		}
+		if cur.Snapshot == nil {
+			cur.Snapshot = snap
+		}
+		cur.classified(c, accident)
 		s, facts := cur.Step(StepValidate), validateFacts(ev)
 		c.quiet = c.quiet && s.Problem == d.Problem && slices.Equal(s.Facts, facts) // nothing new to tell
 		s.Facts, s.Problem, s.Note, s.WaitsFor = facts, d.Problem, "", BotActor

@@ -21,6 +21,14 @@ const (
 // reasonBlocked is the reason of a decision about an account that cannot trade.
 const reasonBlocked = "account_blocked"
 
+// Reasons of a decision about a pair of another account.
+const (
+	ReasonNoBaseline = "no_baseline"      // no account is known to compare it with
+	ReasonWrong      = "wrong_account"    // the old pair still works
+	ReasonReplaced   = "account_replaced" // created after the old pair last worked
+	ReasonOther      = "other_account"    // older
+)
+
 // Evidence is what one round of probes says.
 type Evidence struct {
 	New      Probe
@@ -28,6 +36,7 @@ type Evidence struct {
 	OldKnown bool     // false: there is no old pair, Old is empty
 	Expected *Account // identity before the click; nil: none is known
 	Opened   time.Time
+	LastGood time.Time // when the old pair last worked, if that was before Opened
 }
 
 // A Decision is what follows from the evidence, with the words for it.
@@ -57,7 +66,7 @@ func Judge(e Evidence) Decision {
 			"Nothing to do: the bot keeps asking.")
 	}
 	if e.Expected == nil {
-		return decide(ActAdopt, "no_baseline", fmt.Sprintf("The new pair works for account %s, but no account is known to compare it with.", acc.Number),
+		return decide(ActAdopt, ReasonNoBaseline, fmt.Sprintf("The new pair works for account %s, but no account is known to compare it with.", acc.Number),
 			"Check in the dashboard that this is the right paper account, then adopt it.")
 	}
 	if !acc.Same(*e.Expected) {
@@ -78,15 +87,19 @@ func otherAccount(e Evidence, acc Account) Decision {
 	which := fmt.Sprintf("This pair belongs to account %s, but %s was expected. Nothing was written.", acc.Number, e.Expected.Number)
 	switch {
 	case e.OldKnown && e.Old.Verdict == Valid:
-		return decide(ActPaste, "wrong_account", which+" The old pair still works, so the keys were generated in another paper account.",
+		return decide(ActPaste, ReasonWrong, which+" The old pair still works, so the keys were generated in another paper account.",
 			fmt.Sprintf("In the dashboard choose account %s in the switcher at the upper left, generate there, and paste that pair. The keys that account %s had before are dead now.", e.Expected.Number, acc.Number))
 	case e.OldKnown && e.Old.Verdict != Invalid:
 		return decide(ActWait, "old_unknown", which+" Whether the old pair is dead is not known yet.", "Nothing to do: the bot keeps asking.")
-	case acc.CreatedAt.After(e.Opened):
-		return decide(ActAdopt, "account_replaced", which+" It was created after this rotation began and the old pair is dead: the account was reset or replaced. Its history, positions and open orders are gone.",
+	case acc.CreatedAt.After(e.Opened), !e.LastGood.IsZero() && acc.CreatedAt.After(e.LastGood):
+		when := "this rotation began"
+		if !acc.CreatedAt.After(e.Opened) {
+			when = "the old pair last worked"
+		}
+		return decide(ActAdopt, ReasonReplaced, which+" It was created after "+when+" and the old pair is dead: the account was reset or replaced. Its history, positions and open orders are gone.",
 			"If that is right, adopt the new account. If not, find out who deleted the old one.")
 	}
-	return decide(ActAdopt, "other_account", which+" The old pair is dead.",
+	return decide(ActAdopt, ReasonOther, which+" The old pair is dead.",
 		fmt.Sprintf("Generate in account %s and paste that pair; or adopt this account if it is the right one now.", e.Expected.Number))
 }
 

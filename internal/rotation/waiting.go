@@ -52,6 +52,7 @@ type Waiting struct {
 	For      string    // what the oldest of them is, one sentence without foreign text but names
 	Problem  Problem   // what went wrong with it, if something did; may hold an account number
 	Operator Actor     // the zero Actor if the rotation opened by itself
+	Claimed  bool      // a person said "It was me": somebody has it
 }
 
 // A want is one thing that a person must do.
@@ -82,6 +83,7 @@ func (r *Rotation) Waiting(now time.Time) (Waiting, bool) {
 		w.For = fmt.Sprintf("%s, and %d more.", first.text, n)
 	}
 	w.Certain = w.Exposed && !r.FirstRejected.IsZero()
+	w.Claimed = r.Claim != nil && r.Claim.Mine
 	if r.Operator.ID != BotActor {
 		w.Operator = r.Operator
 	}

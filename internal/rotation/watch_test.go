@@ -34,3 +34,27 @@ func TestWatchTellsOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestStepThatCannotBeginTellsOnce: the same for a step that is tried again each
+// second; another step, or having begun, makes it news again.
+func TestStepThatCannotBeginTellsOnce(t *testing.T) {
+	t.Parallel()
+	r := newRun(nil, nil, Rotation{}, nil)
+	for i, tt := range []struct {
+		step StepName
+		err  error
+		want bool
+	}{
+		{StepStore, errors.New("page 16 is damaged"), true},
+		{StepStore, errors.New("page 16 is damaged"), false},
+		{StepVerify, errors.New("page 16 is damaged"), true},
+		{StepStore, errors.New("page 17 is damaged"), true},
+		{StepStore, nil, false},
+		{StepStore, errors.New("page 17 is damaged"), true},
+		{StepVerify, errors.New("page 16 is damaged"), false},
+	} {
+		if got := r.news(tt.step, tt.err); got != tt.want {
+			t.Errorf("%d: news(%s, %v) = %t, want %t", i, tt.step, tt.err, got, tt.want)
+		}
+	}
+}

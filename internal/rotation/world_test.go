@@ -256,6 +256,13 @@ func (c fakeConsumer) Verify(_ context.Context, d rotation.Delivery, _ rotation.
 	return rotation.Proof{Done: true, Detail: "live"}, nil
 }
 
+// Holds implements rotation.Holder.
+func (c fakeConsumer) Holds(context.Context) (rotation.Pair, error) {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	return c.w.applied[c.name], nil
+}
+
 // A fakeTrader places the world's test order.
 type fakeTrader struct{ w *world }
 
