@@ -111,7 +111,7 @@ func (l *Ladder) scan(ctx context.Context) error {
 		}
 		w, waits := o.Rotation.Waiting(now)
 		switch {
-		case waits && w.Exposed:
+		case waits && w.Exposed && (!w.Claimed || len(o.Rotation.Candidates) > 0): // who said "It was me" has it until they paste
 			err = l.climb(ctx, o, w, was, now)
 		case was.rev != 0:
 			err = l.over(ctx, id, was)
@@ -140,9 +140,21 @@ func (l *Ladder) climb(ctx context.Context, o rotation.Overview, w rotation.Wait
 		for _, lower := range c.below { // it says less than the one that follows now
 			errs = append(errs, l.cfg.Outbox.Withdraw(ctx, callKey(id, ep, lower, c.to)))
 		}
-		errs = append(errs, l.cfg.Outbox.Queue(ctx, callKey(id, ep, c.rung.name, c.to), c.to, l.note(o, w, ep, c)))
+		key, n := callKey(id, ep, c.rung.name, c.to), l.note(o, w, ep, c)
+		if c.rung.name == rotation.RungOnCall && isPage(&o.Rotation) {
+			key, n = forcedKey(id, c.to), forcedNote(o, l.page(ctx, id), c.rung)
+		}
+		errs = append(errs, l.cfg.Outbox.Queue(ctx, key, c.to, n))
 	}
 	return errors.Join(errs...)
+}
+
+// page returns what is stored of a page; the zero page if nothing is.
+func (l *Ladder) page(ctx context.Context, id rotation.ID) (pg page) {
+	if _, err := l.cfg.Outbox.read(ctx, pagePrefix+string(id), &pg); err != nil {
+		return page{}
+	}
+	return pg
 }
 
 // callKey is the key of the note to one person as one rung of one episode.

@@ -85,9 +85,11 @@ func (l *Ladder) operator(a rotation.Actor) []string {
 	return nil
 }
 
-// onCall leaves out who could do nothing when woken: whoever is not in ops.
-func (l *Ladder) onCall() rung {
-	people, ops := l.cfg.People.Members(rotation.RoleOnCall), l.cfg.People.Members(rotation.RoleOps)
+func (l *Ladder) onCall() rung { return onCallOf(l.cfg.People) }
+
+// onCallOf leaves out who could do nothing when woken: whoever is not in ops.
+func onCallOf(roster People) rung {
+	people, ops := roster.Members(rotation.RoleOnCall), roster.Members(rotation.RoleOps)
 	r := rung{name: rotation.RungOnCall, after: onCallAfter, unknown: people == nil}
 	for _, p := range people {
 		if ops != nil && !slices.Contains(ops, p) {

@@ -210,6 +210,11 @@ type bench struct {
 	box   *jobs.Outbox
 	scan  time.Duration // 0: the default
 	stop  func()
+
+	// Of what runs on a clock; may be left out.
+	closer jobs.Closer
+	facts  func(ctx context.Context, keyset string) map[string]string
+	clock  func() time.Time
 }
 
 // setUp opens the store; run starts the outbox.
