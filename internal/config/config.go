@@ -54,10 +54,11 @@ type Log struct {
 }
 
 // Schedules holds the cron expressions: five fields or "@every DURATION", both
-// known to parse and to fire. Compute occurrences with Next(t.In(Location)).
+// known to parse, and to fire on each day that they name, whatever the clocks of
+// Location do. Compute occurrences with Next(t.In(Location)).
 type Schedules struct {
 	Reminders string         // when due dates are looked at
-	Sentinel  string         // when the stored pairs are probed
+	Sentinel  string         // when the stored pairs are probed; every 10 s at most
 	Timezone  string         // IANA name
 	Location  *time.Location // Timezone, loaded; never nil
 }

@@ -37,6 +37,10 @@ func (c claims) claim(path string, what ...string) (before string) {
 	return before
 }
 
+// commandWords are what can be typed after the slash command instead of the name
+// of a key set. A test of package commands compares them with its verbs.
+var commandWords = []string{"status", "history", "check", "reset", "help"}
+
 // readKeySet reads one entry of keysets.
 func readKeySet(p place, env environment, taken claims) KeySet {
 	o := p.object("name", "cadence", "owners", "infisical", "consumers", "test_order")
@@ -49,6 +53,9 @@ func readKeySet(p place, env environment, taken claims) KeySet {
 	}
 	if before := taken.claim(p.path, "key set", k.Name); before != "" && k.Name != "" {
 		o.at("name").wrong("is the name of "+before+" too", "give each key set its own name")
+	}
+	if slices.Contains(commandWords, k.Name) {
+		o.at("name").wrong("is a word of the command /rotate-alpaca-paper", "choose another name, for example "+k.Name+"-keys: the key set could not be named in the command")
 	}
 	if n, err := strconv.Atoi(strings.TrimSuffix(o.may("cadence", "180d", days), "d")); err == nil {
 		k.CadenceDays = n

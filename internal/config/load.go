@@ -160,16 +160,16 @@ func readSchedules(p place) Schedules {
 	if loc, err := time.LoadLocation(s.Timezone); err == nil {
 		s.Location = loc
 	}
-	read := func(key, otherwise string) string {
+	read := func(key, otherwise string, least time.Duration) string {
 		spec := o.may(key, otherwise, cronText)
-		if what, fix := schedule(spec, s.Location); what != "" {
+		if what, fix := schedule(spec, s.Location, least); what != "" {
 			o.at(key).wrong(what, fix)
 			return otherwise
 		}
 		return spec
 	}
-	s.Reminders = read("reminders", "0 9 * * *")
-	s.Sentinel = read("sentinel", "@every 1m")
+	s.Reminders = read("reminders", "0 9 * * *", everyLeast)
+	s.Sentinel = read("sentinel", "@every 1m", sentinelLeast)
 	return s
 }
 

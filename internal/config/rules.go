@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net"
 	"net/url"
 	"regexp"
@@ -9,8 +8,6 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // schedules.timezone must load on a machine without zone files
-
-	"github.com/robfig/cron/v3"
 )
 
 // A rule says what a text must look like.
@@ -122,47 +119,4 @@ func portOK(u *url.URL) bool {
 func loopback(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// schedule checks a cron expression; what is "" if it parses and fires.
-func schedule(spec string, loc *time.Location) (what, fix string) {
-	const example = `write five fields such as "0 9 * * *", or "@every 1m"`
-	if every, ok := strings.CutPrefix(spec, "@every "); ok {
-		if d, err := time.ParseDuration(every); err != nil || d < time.Second || d%time.Second != 0 {
-			return "does not name a time to wait", `write whole seconds, minutes or hours, for example "@every 1m"`
-		}
-		return "", ""
-	}
-	if strings.Contains(spec, "TZ=") {
-		return "holds a time zone", "write the zone as schedules.timezone"
-	}
-	fields := strings.Fields(spec)
-	if len(fields) != 5 {
-		return "does not have five fields", example
-	}
-	for i, name := range []string{"minute", "hour", "day of the month", "month", "day of the week"} {
-		alone := []string{"*", "*", "*", "*", "*"}
-		alone[i] = fields[i]
-		if _, err := parseCron(strings.Join(alone, " ")); err != nil {
-			return "has a field that cron does not understand: the " + name, example + "; minutes are 0-59, hours 0-23, Sunday is 0"
-		}
-	}
-	s, err := parseCron(spec)
-	if err != nil {
-		return "is not a cron expression", example
-	}
-	if s.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, loc)).IsZero() { // looks five years ahead
-		return "never fires: there is no such day", "correct the day or the month"
-	}
-	return "", ""
-}
-
-// parseCron is [cron.ParseStandard] for text of people, on which it may panic.
-func parseCron(spec string) (s cron.Schedule, err error) {
-	defer func() {
-		if recover() != nil {
-			err = fmt.Errorf("cron: panic")
-		}
-	}()
-	return cron.ParseStandard(spec)
 }
