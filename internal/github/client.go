@@ -130,7 +130,7 @@ func (c *Client) call(ctx context.Context, p place, f func(context.Context) (*go
 type repository struct {
 	push         bool // false only if GitHub says so
 	archived     bool
-	tokenExpires time.Time // zero: never, or not said
+	tokenExpires time.Time // UTC; zero: GitHub did not say, which is not "never"
 }
 
 // repository reads what the token may do in the repository of s.

@@ -90,7 +90,7 @@ func (r *Repo) Ready(ctx context.Context) rotation.Readiness {
 		Facts:  []rotation.Fact{{Name: "repo", Label: "Repository", Value: r.Name}, {Name: "stores", Label: "Written to", Value: labels(stores)}},
 	}
 	if at := repo.tokenExpires; !at.IsZero() {
-		out.Facts = append(out.Facts, rotation.Fact{Name: "token_expires", Label: "GitHub token expires", Value: stamp(at)})
+		out.Facts = append(out.Facts, rotation.Fact{Name: "token_expires", Label: "GitHub token expires", Value: at.Format(time.DateOnly)})
 		if at.Sub(r.Client.now()) < expirySoon {
 			out.Detail += "; the bot's own GitHub token expires " + stamp(at)
 		}

@@ -76,6 +76,7 @@ type Server struct {
 	ignoreVersion bool
 	projects      map[string]*project
 	identities    map[string]*identity // by client ID
+	syncs         map[string][]Sync    // by project ID
 	tokens        map[string]*token    // by token ID
 	lastToken     int
 }
@@ -87,6 +88,7 @@ func New() *Server {
 		key:        []byte(rand.Text()),
 		projects:   map[string]*project{},
 		identities: map[string]*identity{},
+		syncs:      map[string][]Sync{},
 		tokens:     map[string]*token{},
 	}
 	s.Server = simhttp.New(s.mux)
@@ -108,6 +110,7 @@ func (s *Server) routes() {
 	s.private("PATCH /api/v3/secrets/batch/raw", s.updateBatchV3)
 	s.private("GET /api/v1/secret/{id}/secret-versions", s.secretVersions)
 
+	s.current("GET /api/v1/secret-syncs", s.listSyncs)
 	s.current("GET /api/v4/secrets", s.listV4)
 	s.current("GET /api/v4/secrets/{name}", s.getV4)
 	s.current("PATCH /api/v4/secrets/batch", s.updateBatchV4)
