@@ -2,6 +2,7 @@ package commands_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,6 +26,19 @@ func TestParse(t *testing.T) {
 		{"STATUS", commands.Command{Verb: commands.VerbStatus}},
 		{"help", commands.Command{Verb: commands.VerbHelp}},
 		{"--help", commands.Command{Verb: commands.VerbHelp}},
+		{"history", commands.Command{Verb: commands.VerbHistory}},
+		{"History PROD", commands.Command{Verb: commands.VerbHistory, KeySet: "prod"}},
+		{"check", commands.Command{Verb: commands.VerbCheck}},
+		{"check staging", commands.Command{Verb: commands.VerbCheck, KeySet: "staging"}},
+		{"reset", commands.Command{Verb: commands.VerbReset}},
+		{"reset prod", commands.Command{Verb: commands.VerbReset, KeySet: "prod"}},
+		{"reset prod now", commands.Command{Verb: commands.VerbHelp}},
+		{"reset prod PKAAAA secret", commands.Command{Verb: commands.VerbHelp}},
+		{"prod reset", commands.Command{Verb: commands.VerbHelp}},
+		{"status prod", commands.Command{Verb: commands.VerbHelp}},
+		{"help me", commands.Command{Verb: commands.VerbHelp}},
+		{"start", commands.Command{Verb: commands.VerbStart, KeySet: "start"}},
+		{"start prod", commands.Command{Verb: commands.VerbHelp}},
 		{"prod now please", commands.Command{Verb: commands.VerbHelp}},
 		{"\u202eprod", commands.Command{Verb: commands.VerbStart, KeySet: "\u202eprod"}}, // no such key set: the answer names those there are
 	}
@@ -37,11 +51,16 @@ func TestParse(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add("prod")
+	f.Add("reset prod")
 	f.Add("status\u0000 <@U0ADA>")
 	f.Fuzz(func(t *testing.T, text string) {
 		got := commands.Parse(text)
-		if got.KeySet != "" && got.Verb != commands.VerbStart {
-			t.Errorf("Parse(%q) = %+v, a key set without a start", text, got)
+		named := []commands.Verb{commands.VerbStart, commands.VerbHistory, commands.VerbCheck, commands.VerbReset}
+		if got.KeySet != "" && !slices.Contains(named, got.Verb) {
+			t.Errorf("Parse(%q) = %+v, a key set with a verb that takes none", text, got)
+		}
+		if got.Verb == commands.VerbStart && slices.Contains(commands.Verbs(), commands.Verb(got.KeySet)) {
+			t.Errorf("Parse(%q) = %+v, a verb is taken for a key set", text, got)
 		}
 	})
 }
@@ -86,6 +105,7 @@ func TestGate(t *testing.T) {
 		who     string
 		act     commands.Act
 		exposed bool
+		keyset  string
 		named   string
 		want    string // reason of the refusal; "" means allowed
 		row     string
@@ -113,6 +133,32 @@ func TestGate(t *testing.T) {
 		{who: "ops", act: commands.ActAccept},
 		{who: "stale", act: commands.ActAdopt, exposed: true, row: "stale stale adopt"},
 		{who: "outsider", act: commands.ActStatus, want: "not_ops", row: "denied outsider status not_ops"},
+		{who: "ops", act: commands.ActReset},
+		{who: "oncall", act: commands.ActReset, want: "not_ops", row: "denied oncall reset not_ops"},
+		{who: "owner", act: commands.ActReset, want: "not_ops", row: "denied owner reset not_ops"},
+		{who: "guest", act: commands.ActReset, want: "barred_guest", row: "denied guest reset barred_guest"},
+		{who: "stale", act: commands.ActReset, want: "membership_unknown", row: "denied stale reset membership_unknown"},
+		{who: "outsider", act: commands.ActStartNow, want: "not_ops", row: "denied outsider start_now not_ops"},
+		{who: "oncall", act: commands.ActStartNow, want: "not_ops", row: "denied oncall start_now not_ops"},
+		{who: "stale", act: commands.ActStartNow, exposed: true, row: "stale stale start_now"},
+		{who: "outsider", act: commands.ActItWasMe, want: "not_ops", row: "denied outsider it_was_me not_ops"},
+		{who: "owner", act: commands.ActAdoptByHand, want: "not_ops", row: "denied owner adopt_by_hand not_ops"},
+		{who: "ops", act: commands.ActSnooze, keyset: "staging"},
+		{who: "owner", act: commands.ActSnooze, keyset: "prod"},
+		{who: "owner", act: commands.ActSnooze, keyset: "staging", want: "not_owner", row: "denied owner snooze not_owner"},
+		{who: "owner", act: commands.ActSnooze, want: "not_owner", row: "denied owner snooze not_owner"},
+		{who: "oncall", act: commands.ActSnooze, keyset: "prod", want: "not_owner", row: "denied oncall snooze not_owner"},
+		{who: "oncall", act: commands.ActHome},
+		{who: "owner", act: commands.ActHome},
+		{who: "outsider", act: commands.ActHome, want: "not_ops", row: "denied outsider home not_ops"},
+		{who: "external", act: commands.ActHome, want: "barred_external", row: "denied external home barred_external"},
+		{who: "oncall", act: commands.ActHistory},
+		{who: "owner", act: commands.ActHistory, keyset: "staging"}, // not only of what is theirs
+		{who: "outsider", act: commands.ActHistory, want: "not_ops", row: "denied outsider history not_ops"},
+		{who: "owner", act: commands.ActCheck},
+		{who: "oncall", act: commands.ActCheck},
+		{who: "outsider", act: commands.ActCheck, want: "not_ops", row: "denied outsider check not_ops"},
+		{who: "bot", act: commands.ActCheck, want: "barred_bot", row: "denied bot check barred_bot"},
 		{who: "outsider", act: commands.ActUpdated, named: "outsider"},
 		{who: "ops", act: commands.ActUpdated, named: "somebody", want: "not_named", row: "denied ops updated not_named"},
 		{who: "guest", act: commands.ActStart, want: "barred_guest", row: "denied guest start barred_guest"},
@@ -130,7 +176,7 @@ func TestGate(t *testing.T) {
 	for _, tt := range tests {
 		led := &ledger{}
 		g := commands.Gate{Roster: people, Ledger: led, Now: func() time.Time { return now }}
-		err := g.Check(t.Context(), rotation.Actor{ID: tt.who}, tt.act, commands.Subject{Exposed: tt.exposed, Named: tt.named})
+		err := g.Check(t.Context(), rotation.Actor{ID: tt.who}, tt.act, commands.Subject{KeySet: tt.keyset, Exposed: tt.exposed, Named: tt.named})
 		got := ""
 		if err != nil {
 			got = fault.ReasonOf(err)
@@ -141,6 +187,10 @@ func TestGate(t *testing.T) {
 		var rows []string
 		if tt.row != "" {
 			rows = []string{tt.row}
+		}
+		quiet := g.May(rotation.Actor{ID: tt.who}, tt.act, commands.Subject{KeySet: tt.keyset, Exposed: tt.exposed, Named: tt.named})
+		if (quiet == nil) != (err == nil) || quiet != nil && fault.ReasonOf(quiet) != tt.want {
+			t.Errorf("%s, %s: May = %v, Check = %v, want the same", tt.who, tt.act, quiet, err)
 		}
 		if diff := cmp.Diff(rows, led.rows); diff != "" {
 			t.Errorf("%s, %s: audit rows (-want +got):\n%s", tt.who, tt.act, diff)

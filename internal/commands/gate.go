@@ -34,7 +34,15 @@ const (
 	ActUseFor      Act = "use_for"      // a pasted pair goes to the key set it belongs to
 	ActCancel      Act = "cancel"
 	ActTakeOver    Act = "take_over"
+	ActReset       Act = "reset"         // a forced rotation because somebody saw the account reset
+	ActStartNow    Act = "start_now"     // take a forced rotation that opened by itself
+	ActItWasMe     Act = "it_was_me"     // the same, by who killed the old pair
+	ActAdoptByHand Act = "adopt_by_hand" // take over the pair that a consumer holds
+	ActSnooze      Act = "snooze"        // put a reminder off
 	ActStatus      Act = "status"
+	ActHistory     Act = "history"
+	ActCheck       Act = "check"
+	ActHome        Act = "home"
 	ActUpdated     Act = "updated" // a developer has pulled the new pair
 )
 
@@ -102,6 +110,13 @@ func (g *Gate) Check(ctx context.Context, by rotation.Actor, act Act, about Subj
 	return err
 }
 
+// May is [Gate.Check] for what the bot shows by itself, where nobody asked for
+// anything: it leaves no row. What a person asks for passes Check.
+func (g *Gate) May(by rotation.Actor, act Act, about Subject) error {
+	s := g.Roster.Standing(by.ID)
+	return decide(by, s, act, about, g.Now().Sub(s.AsOf))
+}
+
 // decide is the table in section 5 of the design.
 func decide(by rotation.Actor, s Standing, act Act, about Subject, age time.Duration) error {
 	if s.Barred != "" {
@@ -120,13 +135,18 @@ func decide(by rotation.Actor, s Standing, act Act, about Subject, age time.Dura
 			return denied("not_named", "Only the person whom this message names can press Updated.")
 		}
 		return nil
-	case ActStatus:
+	case ActStatus, ActHistory, ActCheck, ActHome:
 		if s.Ops == Yes || s.OnCall == Yes || len(s.Owns) > 0 {
 			return nil
 		}
 		return denied("not_ops", "Only ops, on-call and the owners of a key set may see this.")
+	case ActSnooze:
+		if s.Ops == Yes || about.KeySet != "" && slices.Contains(s.Owns, about.KeySet) {
+			return nil
+		}
+		return denied("not_owner", "Only ops and the owners of this key set may put its reminders off.")
 	case ActStart, ActOpen, ActGoOn, ActPaste, ActRetry, ActRegenerate, ActRedo, ActAccept, ActStoreAnyway, ActStoreLater,
-		ActAdopt, ActUseFor, ActCancel, ActTakeOver: // ops only
+		ActAdopt, ActUseFor, ActCancel, ActTakeOver, ActReset, ActStartNow, ActItWasMe, ActAdoptByHand: // ops only
 	}
 	switch s.Ops {
 	case Yes:

@@ -54,57 +54,23 @@ func Offered(o rotation.Overview, action string, b Bind) bool {
 		return false
 	case action == AcceptAction:
 		it := s.Item(b.Item)
-		return it != nil && mayAccept(s, *it)
+		return it != nil && rotation.MayAccept(s, *it)
 	case b.Item != "":
 		return false
 	}
-	return slices.Contains(special(o, s), action) || slices.Contains(forward(o, s), action)
+	return slices.Contains(actionsOf(o.Special(s)), action) || slices.Contains(actionsOf(o.Forward(s)), action)
 }
 
-// mayAccept reports whether an item may count as done without proof: a
-// consumer or the test order, never the vault or an old pair (R42, R60).
-func mayAccept(s *rotation.Step, it rotation.Item) bool {
-	return (s.Name == rotation.StepPropagate || s.Name == rotation.StepVerify) && it.State == rotation.Failed
-}
-
-// special returns the acts that help with just this step's problem.
-func special(o rotation.Overview, s *rotation.Step) []string {
-	var acts []string
-	r := &o.Rotation
-	switch s.Name {
-	case rotation.StepValidate:
-		adoptable := []string{"no_baseline", "account_replaced", "other_account"}
-		owned := o.Other != nil // by another key set: adopting it would tie the two together
-		if s.State == rotation.Failed && r.Chosen != 0 && !owned && slices.Contains(adoptable, s.Problem.Reason) {
-			acts = append(acts, AdoptAction)
-		}
-		if s.State == rotation.Running && s.Problem.Reason == reasonBlocked && !r.StoreAnyway {
-			acts = append(acts, StoreAnywayAction)
-		}
-	case rotation.StepStore:
-		if r.MayStoreLater(o.Now) {
-			acts = append(acts, StoreLaterAction)
-		}
-	case rotation.StepPrecheck, rotation.StepGenerate, rotation.StepPropagate, rotation.StepVerify, rotation.StepRevoked, rotation.StepRecord:
+// actionsOf maps the engine's names of acts to the buttons of this package.
+func actionsOf(what []string) []string {
+	actions := make([]string, 0, len(what))
+	for _, w := range what {
+		actions = append(actions, map[string]string{
+			rotation.PressAdopt: AdoptAction, rotation.PressStoreAnyway: StoreAnywayAction, rotation.PressStoreLater: StoreLaterAction,
+			rotation.PressRedo: RedoAction, rotation.PressRegenerate: RegenerateAction,
+		}[w])
 	}
-	return acts
-}
-
-// forward returns the acts that help with any trouble between the paste and
-// the record (R66, R68).
-func forward(o rotation.Overview, s *rotation.Step) []string {
-	r := &o.Rotation
-	var acts []string
-	if s.Number <= r.Step(rotation.StepGenerate).Number || s.Name == rotation.StepRecord && s.State != rotation.Failed {
-		return nil
-	}
-	if r.Step(rotation.StepValidate).State == rotation.Done {
-		acts = append(acts, RedoAction)
-	}
-	if len(r.Candidates) > 0 && r.Step(rotation.StepGenerate).State == rotation.Done {
-		acts = append(acts, RegenerateAction)
-	}
-	return acts
+	return actions
 }
 
 // stepButtons returns the buttons of a step with a problem: try it again, and
@@ -114,7 +80,7 @@ func (p *page) stepButtons(o rotation.Overview, s *rotation.Step) []slack.BlockE
 	if failed, _ := split(s.Items); s.State == rotation.Failed || s.State == rotation.Running && len(failed) > 0 {
 		row = add(row, button(RetryAction, "Retry", bindTo(o, s, "")))
 	}
-	for _, action := range special(o, s) {
+	for _, action := range actionsOf(o.Special(s)) {
 		row = add(row, act(o, s, action))
 	}
 	if s.Name == rotation.StepValidate {
@@ -126,7 +92,7 @@ func (p *page) stepButtons(o rotation.Overview, s *rotation.Step) []slack.BlockE
 // forwardButtons returns the buttons that go forward from any trouble.
 func forwardButtons(o rotation.Overview, s *rotation.Step) []slack.BlockElement {
 	var row []slack.BlockElement
-	for _, action := range forward(o, s) {
+	for _, action := range actionsOf(o.Forward(s)) {
 		row = add(row, act(o, s, action))
 	}
 	return row
@@ -135,7 +101,7 @@ func forwardButtons(o rotation.Overview, s *rotation.Step) []slack.BlockElement 
 // itemButtons returns the buttons of one failed consumer, or of the test order.
 func itemButtons(o rotation.Overview, s *rotation.Step, it rotation.Item) []slack.BlockElement {
 	row := add(nil, button(RetryAction, "Retry", bindTo(o, s, it.Name)))
-	if mayAccept(s, it) {
+	if rotation.MayAccept(s, it) {
 		row = add(row, button(AcceptAction, askText(AcceptAction).label, bindTo(o, s, it.Name)))
 	}
 	return row

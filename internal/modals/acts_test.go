@@ -97,13 +97,13 @@ func TestActsWhereTheyHelp(t *testing.T) {
 		{
 			name: "R51: one consumer failed", o: propagating(),
 			view:    []string{"accept propagate integration-ci", "redo propagate", "regenerate propagate", "retry propagate", "retry propagate integration-ci"},
-			channel: []string{"accept propagate integration-ci", "redo propagate", "regenerate propagate", "retry propagate"},
+			channel: []string{"accept propagate integration-ci", "redo propagate", "regenerate propagate", "retry propagate", "retry propagate integration-ci"},
 		},
 		{name: "it was accepted", o: accepted(), view: []string{"redo propagate", "regenerate propagate"}},
 		{
 			name: "the test order is lost", o: orderLost(),
 			view:    []string{"accept verify test_order", "redo verify", "regenerate verify", "retry verify", "retry verify test_order"},
-			channel: []string{"accept verify test_order", "redo verify", "regenerate verify", "retry verify"},
+			channel: []string{"accept verify test_order", "redo verify", "regenerate verify", "retry verify", "retry verify test_order"},
 		},
 		{
 			name: "R60: an old pair that works is never accepted", o: lingering(),

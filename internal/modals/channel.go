@@ -24,6 +24,8 @@ func Channel(o rotation.Overview) Message {
 	headline := p.headline(o)
 	p.text(headline)
 	p.small(p.origin(o))
+	p.text(p.why(o))
+	p.lines(p.cause(r)...)
 	p.lines(p.stepLines(r)...)
 	if r.Outcome != rotation.Open {
 		p.ending(o)
@@ -53,11 +55,15 @@ func (p *page) headline(o rotation.Overview) string {
 		return "✅ " + name + ": rotated. The new pair works everywhere and the old one is dead."
 	case rotation.Cancelled:
 		return "⏹️ " + name + ": rotation cancelled. The pair was not changed."
+	case rotation.StoodDown:
+		return "✅ " + name + ": stood down. " + stoodDown(r) + "; nothing was changed."
 	case rotation.Open:
 	}
 	cur := r.Current()
 	step := fmt.Sprintf("step %d of %d, %s", cur.Number, len(r.Steps), lower(rotation.Text(cur.Name).Title))
 	switch {
+	case deadAtStart(r): // failed checks hold nothing up
+		return "🔴 " + name + ": its key is dead. The rotation is at " + step
 	case needsPerson(o):
 		return "❌ " + name + ": needs a person at " + step
 	case r.Exposure().Running:
@@ -98,7 +104,7 @@ func (p *page) notification(o rotation.Overview) string {
 	if o.Rotation.Outcome != rotation.Open {
 		return text
 	}
-	if needsPerson(o) {
+	if needsPerson(o) && !deadAtStart(o.Rotation) {
 		if what := p.esc(firstProblem(o.Rotation), detailMax); what != "" {
 			text += ". " + strings.TrimSuffix(what, ".")
 		}
@@ -194,11 +200,10 @@ func (p *page) channelStep(o rotation.Overview, s *rotation.Step) {
 			break
 		}
 		p.left--
-		section := slack.NewSectionBlock(mrkdwn(p.failure(o, s, it)), nil, nil)
-		if b := button(AcceptAction, askText(AcceptAction).label, bindTo(o, s, it.Name)); b != nil && mayAccept(s, it) {
-			section.Accessory = slack.NewAccessory(b)
+		p.text(p.failure(o, s, it))
+		if s.Name != rotation.StepPrecheck { // there one button checks all of them again
+			p.buttons(itemButtons(o, s, it)...)
 		}
-		p.add(section)
 	}
 	if s.Name == rotation.StepPrecheck {
 		return // the sum says enough; the operator sees each check

@@ -63,6 +63,8 @@ func views() map[string]slack.ModalViewRequest {
 		"ask_store_later":    asked(storeStuck(), StoreLaterAction, rotation.StepStore, ""),
 		"ask_adopt":          asked(replaced(), AdoptAction, rotation.StepValidate, ""),
 		"cancelling":         Cancelling(),
+		"reset":              Reset("prod", []string{"prod"}),
+		"reset_which":        Reset("", []string{"prod", "staging"}),
 		"refused":            NotOps().View(),
 		"refused_keyset":     UnknownKeySet("prd", []string{"prod", "staging"}).View(),
 		"refused_from_fault": Refused("This rotation is over.", "Start a new one.").View(),
@@ -71,8 +73,6 @@ func views() map[string]slack.ModalViewRequest {
 
 // messages are the messages in their main states.
 func messages() map[string]Message {
-	idle := rotation.Overview{Past: fresh().Past, Now: fresh().Now}
-	never := rotation.Overview{Past: rotation.Record{KeySet: "staging"}, Now: fresh().Now}
 	return map[string]Message{
 		"channel_checking":  Channel(checking()),
 		"channel_failed":    Channel(gateFailed()),
@@ -97,8 +97,15 @@ func messages() map[string]Message {
 		"channel_alarm":     Channel(lingering()),
 		"note":              Note(note()),
 		"note_updated":      NoteUpdated(note(), at("09:00:00")),
-		"status":            Status([]rotation.Overview{propagating(), idle, never}),
-		"status_none":       Status(nil),
+		"status":            Status([]Card{rotating(), idle(), never(), cards(fresh())[0]}, true),
+		"status_owner":      Status([]Card{rotating()}, false),
+		"status_trouble":    Status([]Card{inState("dead"), inState("held"), inState("doubted"), blockedCard()}, true),
+		"history":           History([]Card{idle(), never(), rotating(), blockedCard()}),
+		"checking":          Checking([]string{"prod", "staging"}),
+		"report":            Report(report(), fresh().Past),
+		"report_good":       Report(goodReport(), rotation.Record{KeySet: "staging"}),
+		"report_dead":       Report(rotation.Report{KeySet: "prod", At: at("03:20:00"), Items: report().Items[6:]}, fresh().Past),
+		"status_none":       Status(nil, true),
 		"help":              Help(),
 		"refusal_late":      AlreadyDone(rotation.Actor{ID: "U0ADA"}, at("12:03:00")).Message(),
 		"refusal_accepted":  Late(accepted(), AcceptAction, binding(accepted(), rotation.StepPropagate, "integration-ci")).Message(),
@@ -228,6 +235,9 @@ func TestGoldenFilesAreUsed(t *testing.T) {
 	}
 	for name := range messages() {
 		want["message_"+name+".json"] = true
+	}
+	for name := range homes() {
+		want["home_"+name+".json"] = true
 	}
 	files, err := os.ReadDir("testdata")
 	if err != nil {

@@ -1,33 +1,9 @@
 package modals
 
-import (
-	"regexp"
-	"strings"
-	"unicode"
-)
-
-// keyWord matches what a key is made of: Alpaca's key IDs have 20 or more of
-// these characters, its secrets 40.
-var keyWord = regexp.MustCompile(`[A-Za-z0-9+/]{16,}`)
+import "github.com/raxx-app/keyturn/internal/secret"
 
 // keyLikeProblem is shown under a reason that seems to hold a key.
 const keyLikeProblem = "This looks like a key. Reasons go into the channel and the record, where nothing can be taken back: leave it out. If it is a real one, it has passed through Slack: generate a new pair."
 
-// keyLike reports whether a reason seems to hold a key: a long run of letters and
-// digits, with capitals among them. Ticket numbers, links and commit hashes are
-// none.
-func keyLike(text string) bool {
-	for _, word := range keyWord.FindAllString(text, -1) {
-		digits := strings.IndexFunc(word, unicode.IsDigit) >= 0
-		capitals := 0
-		for _, r := range word {
-			if unicode.IsUpper(r) {
-				capitals++
-			}
-		}
-		if digits && capitals >= 3 {
-			return true
-		}
-	}
-	return false
-}
+// keyLike reports whether a reason seems to hold a key.
+func keyLike(text string) bool { return secret.KeyLike(text) }

@@ -193,7 +193,7 @@ func TestWorstCaseStaysWithinLimits(t *testing.T) {
 		for range 100 {
 			all = append(all, o)
 		}
-		if err := CheckMessage(Status(all)); err != nil {
+		if err := CheckMessage(Status(cards(all...), true)); err != nil {
 			t.Errorf("CheckMessage(Status at %s) = %v, want nil", name, err)
 		}
 	}

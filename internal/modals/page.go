@@ -128,7 +128,7 @@ func plain(text string, limit int) *slack.TextBlockObject {
 // button returns a button, or nil if what it is bound to does not fit.
 func button(action, label string, b Bind) *slack.ButtonBlockElement {
 	value := b.String()
-	if len([]rune(value)) > maxButtonValue {
+	if len([]rune(value)) > maxButtonValue || strings.Contains(b.KeySet, "|") {
 		return nil
 	}
 	return slack.NewButtonBlockElement(action, value, plain(label, maxButtonText))

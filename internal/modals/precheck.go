@@ -26,6 +26,7 @@ func Precheck(o rotation.Overview) slack.ModalViewRequest {
 	t := rotation.Text(rotation.StepPrecheck)
 	if forced(o.Rotation) {
 		p.alert(slack.AlertLevelError, forcedText(o.Rotation))
+		p.text(p.why(o))
 	}
 	p.text(bullets("⚠️", t.Warn))
 	p.text(escape(t.Lead, maxText))
@@ -192,7 +193,7 @@ func (p *page) questions(o rotation.Overview, s *rotation.Step) {
 	if forced(o.Rotation) {
 		why = rotation.TriggerReset
 	}
-	p.add(triggerInput(why), reasonInput(), ticksInput())
+	p.add(triggerInput(why), reasonInput(o.Rotation.Reason), ticksInput())
 	if o.Order != nil {
 		p.text(orderText(p, *o.Order))
 		p.add(orderInput())
@@ -214,9 +215,12 @@ func triggerInput(now rotation.Trigger) *slack.InputBlock {
 	return slack.NewInputBlock(TriggerBlock, plain("Why", maxLabel), nil, in)
 }
 
-func reasonInput() *slack.InputBlock {
+// reasonInput asks why; known is what a rotation that was opened for a reason
+// begins with.
+func reasonInput(known string) *slack.InputBlock {
 	in := slack.NewPlainTextInputBlockElement(plain("INC-42, or a sentence", maxPlaceholder), textAction)
 	in.MaxLength = reasonMax
+	in.InitialValue = cut(clean(known), reasonMax)
 	return slack.NewInputBlock(ReasonBlock, plain("Reason", maxLabel),
 		plain("Needed unless the rotation is scheduled. It goes into the record and the channel.", maxLabel), in).WithOptional(true)
 }

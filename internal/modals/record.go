@@ -37,6 +37,8 @@ func Closed(o rotation.Overview) slack.ModalViewRequest {
 		p.header("Rotated: the new pair works, the old one is dead")
 	case rotation.Cancelled:
 		p.header("Cancelled before the click")
+	case rotation.StoodDown:
+		p.header("Stood down: the key works again")
 	case rotation.Open:
 		p.header("No open rotation")
 	}
@@ -46,6 +48,8 @@ func Closed(o rotation.Overview) slack.ModalViewRequest {
 	if o.Rotation.Outcome == rotation.Completed {
 		p.fields(validated(candidate(o.Rotation))) // step 3 is over too soon to be read
 	}
+	p.text(p.why(o))
+	p.lines(p.cause(o.Rotation)...)
 	p.ending(o)
 	return view(o, ClosedCallback, p)
 }
@@ -56,6 +60,8 @@ func (p *page) ending(o rotation.Overview) {
 	switch r.Outcome {
 	case rotation.Cancelled:
 		p.text(fmt.Sprintf("Cancelled at %s. Nothing was generated, stored or sent.", moment(r.Closed)))
+	case rotation.StoodDown:
+		p.text(stoodDown(r) + "; nothing was changed. The rotation that the bot had opened is over since " + moment(r.Closed) + ".")
 	case rotation.Completed:
 		p.summary(o)
 	case rotation.Open:

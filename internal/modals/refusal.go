@@ -66,6 +66,8 @@ func Late(o rotation.Overview, action string, b Bind) Refusal {
 		text += " It was completed at " + moment(r.Closed) + "."
 	case r.Outcome == rotation.Cancelled:
 		text += " It was cancelled at " + moment(r.Closed) + "."
+	case r.Outcome == rotation.StoodDown:
+		return Refusal{Text: stoodDown(r) + "; nothing was changed.", Fix: "Nothing to do. If you have generated a new pair meanwhile, start a rotation: the stored key dies with it."}
 	case len(r.Steps) > 0:
 		text += fmt.Sprintf(" It is at step %d of %d, %s.", r.Current().Number, len(r.Steps), lower(rotation.Text(r.Current().Name).Title))
 	}
@@ -84,6 +86,7 @@ func doneBy(r rotation.Rotation, action string, b Bind) (by rotation.Actor, at t
 		StoreLaterAction:  rotation.PressStoreLater,
 		AdoptAction:       rotation.PressAdopt,
 		UseForAction:      rotation.PressUseFor,
+		ItWasMeAction:     rotation.PressItWasMe,
 	}[action]
 	p, _ := r.Pressed(what, b.Step, b.Round, b.Item)
 	return p.By, p.At

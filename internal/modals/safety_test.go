@@ -146,7 +146,7 @@ func TestForeignTextCannotBecomeMarkup(t *testing.T) {
 			for k := range n.Data {
 				n.Data[k] = attack
 			}
-			ch, st, nt := Channel(o), Status([]rotation.Overview{o}), Note(n)
+			ch, st, nt := Channel(o), Status(cards(o), true), Note(n)
 			found := texts(t, StepFor(o, "U0BOB"))
 			for _, v := range askedIn(o) {
 				found = append(found, texts(t, v)...)
@@ -185,7 +185,7 @@ func TestAccountNumberIsWholeOnlyForTheOperator(t *testing.T) {
 			o.Rotation.Snapshot = &snap
 		}
 		o.Past.Baseline.Number = number
-		for _, m := range []Message{Channel(o), Status([]rotation.Overview{o})} {
+		for _, m := range []Message{Channel(o), Status(cards(o), true)} {
 			if b := shown(encodeMessage(t, m)); strings.Contains(b, number) {
 				rt.Fatalf("a message holds the whole account number %s: %s", number, b)
 			}

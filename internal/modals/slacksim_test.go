@@ -28,6 +28,15 @@ func TestSimulatedSlackTakesEverything(t *testing.T) {
 			t.Errorf("view %s: %v", name, problems)
 		}
 	}
+	for name, v := range homes() {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if problems := slacksim.CheckView(raw); len(problems) > 0 {
+			t.Errorf("home %s: %v", name, problems)
+		}
+	}
 	for name, m := range sent {
 		raw, err := json.Marshal(slack.Blocks{BlockSet: m.Blocks})
 		if err != nil {

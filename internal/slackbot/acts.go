@@ -54,7 +54,7 @@ func permission(action string) (commands.Act, bool) {
 	case modals.CancelAction:
 		return commands.ActCancel, true
 	}
-	return "", false
+	return notePermission(action)
 }
 
 // act does what one button says, or returns why not. A button that this
@@ -68,8 +68,11 @@ func (b *Bot) act(ctx context.Context, call slack.InteractionCallback, action st
 	if !known {
 		return nil
 	}
-	if err := b.check(ctx, who, act, bind.Rotation); err != nil {
+	if err := b.checkBind(ctx, who, act, bind); err != nil {
 		return err
+	}
+	if _, note := notePermission(action); note {
+		return b.noteAct(ctx, call, who, action, bind)
 	}
 	switch action {
 	case modals.OpenAction:

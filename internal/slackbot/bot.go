@@ -15,6 +15,7 @@ import (
 
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/raxx-app/keyturn/internal/commands"
 	"github.com/raxx-app/keyturn/internal/rotation"
@@ -30,7 +31,7 @@ const (
 )
 
 // A Config is what a [Bot] works with. All fields but Transport, Ready, Alarm,
-// Times, Owners, Developers and OnCall are needed.
+// Times, Acked, Owners, Developers, OnCall, Asker, Sentinel and Calendar are needed.
 type Config struct {
 	BotToken  secret.Text // xoxb-
 	AppToken  secret.Text // xapp-
@@ -43,13 +44,19 @@ type Config struct {
 	Owners     map[string][]string // key set → people
 	Developers map[string][]string // key set + "/" + consumer → people who may press Updated
 
-	Engine *rotation.Engine
-	Store  rotation.Store
-	Now    func() time.Time
-	Log    *slog.Logger
-	Ready  func()      // called when a socket is up; may be nil
-	Alarm  func(error) // called once when Slack refuses the bot until a person mends it; must not block; may be nil
-	Times  Times       // zero: as the design says
+	Engine   *rotation.Engine
+	Asker    Asker    // nil: Engine
+	Sentinel Sentinel // nil: people are told that nobody watches the stored pairs
+	Calendar Calendar // nil: due dates are those of completed rotations
+	Store    rotation.Store
+	Now      func() time.Time
+	Log      *slog.Logger
+	Snoozer  Snoozer // puts reminders off; nil: nothing reminds people
+
+	Ready func()              // called when a socket is up; may be nil
+	Alarm func(error)         // called once when Slack refuses the bot until a person mends it; must not block; may be nil
+	Times Times               // zero: as the design says
+	Acked func(time.Duration) // called with the time from an envelope to its answer; must not block; may be nil
 }
 
 // A Bot is the Slack side of Keyturn. Its methods may be called from any
@@ -63,6 +70,9 @@ type Bot struct {
 	roster    *Roster
 	gate      *commands.Gate
 	views     *views
+	taking    sync.Mutex // held by whoever takes a rotation that nobody has
+	home      *home
+	checking  singleflight.Group // by key set
 	seen      *seen
 	lines     *lines
 	workers   chan struct{}  // one for each envelope that is handled
@@ -71,6 +81,9 @@ type Bot struct {
 
 // New returns a bot that does nothing until Run is called.
 func New(cfg Config) *Bot {
+	if cfg.Asker == nil {
+		cfg.Asker = cfg.Engine
+	}
 	b := &Bot{
 		cfg: cfg, times: cfg.Times.withDefaults(), transport: cfg.Transport,
 		alarm:   newAlarm(cfg.Log, cfg.Alarm),
@@ -84,6 +97,7 @@ func New(cfg Config) *Bot {
 	b.roster = newRoster(b)
 	b.gate = &commands.Gate{Roster: b.roster, Ledger: cfg.Engine, Now: cfg.Now}
 	b.views = newViews(b)
+	b.home = newHome(b)
 	b.lines = newLines(b)
 	return b
 }
@@ -107,6 +121,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.roster.run(ctx) })
 	g.Go(func() error { return b.views.run(ctx) })
+	g.Go(func() error { return b.home.run(ctx) })
 	g.Go(func() error { return b.serve(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("serve Slack: %w", err)
@@ -121,6 +136,13 @@ func (b *Bot) Connected() bool {
 	return !refused && b.lines.any()
 }
 
-// Changed says that a rotation changed; open views of it are drawn again soon.
-// It does not block.
-func (b *Bot) Changed(id rotation.ID) { b.views.changed(id) }
+// Changed says that a rotation changed; open views of it and the Home tabs are
+// drawn again soon. It does not block.
+func (b *Bot) Changed(id rotation.ID) {
+	b.views.changed(id)
+	b.home.changed()
+}
+
+// Saw says that what the sentinel knows has changed; the Home tabs are drawn
+// again soon. It does not block.
+func (b *Bot) Saw() { b.home.changed() }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
 	"github.com/slack-go/slack/socketmode"
 
 	"github.com/raxx-app/keyturn/internal/commands"
@@ -49,23 +50,25 @@ func identifiers(t *testing.T, suffix string) map[string]string {
 // dumb are the views that cannot be submitted.
 var dumb = []string{
 	"LoadingCallback", "ValidateCallback", "StoreCallback", "PropagateCallback", "VerifyCallback", "RevokedCallback",
-	"RecordCallback", "ClosedCallback", "RefusedCallback",
+	"RecordCallback", "ClosedCallback", "RefusedCallback", "HomeCallback",
 }
 
 // A surface is one way in. Its payload has no person yet.
 type surface struct {
 	name string
-	data any // slack.SlashCommand or slack.InteractionCallback
+	data any // slack.SlashCommand, slack.InteractionCallback or slackevents.EventsAPIEvent
 }
 
 // surfaces returns every way in to the rotation id, which is at step 2: the
-// command, each submission, and each button of a message and of a view.
+// command, the Home tab, each submission, and each button of a message and of a
+// view.
 func surfaces(t *testing.T, id rotation.ID, pair rotation.Pair) []surface {
 	t.Helper()
 	var all []surface
-	for _, text := range []string{"", "prod", "status", "help"} {
+	for _, text := range []string{"", "prod", "status", "history", "history prod", "check", "check prod", "reset", "reset prod", "help"} {
 		all = append(all, surface{"command " + text, slack.SlashCommand{ChannelID: opsChannel, Command: command, Text: text}})
 	}
+	all = append(all, surface{"home", slackevents.EventsAPIEvent{}})
 	bind := modals.Bind{Rotation: id, Step: rotation.StepGenerate, Round: 1}
 	actions, callbacks := identifiers(t, "Action"), identifiers(t, "Callback")
 	state := filledIn(pair)
@@ -76,6 +79,13 @@ func surfaces(t *testing.T, id rotation.ID, pair rotation.Pair) []surface {
 			for _, act := range []string{"AcceptAction", "StoreAnywayAction", "StoreLaterAction", "AdoptAction"} {
 				metadata[act] = actions[act] + "|" + bind.String()
 			}
+		}
+		onSet := modals.Bind{KeySet: "prod", Item: "api"}
+		switch name {
+		case "SnoozeCallback":
+			metadata = map[string]string{"": modals.Snooze(onSet, rotation.Posted{}).PrivateMetadata}
+		case "AdoptByHandCallback":
+			metadata = map[string]string{"": modals.AdoptByHand(onSet, rotation.Posted{}).PrivateMetadata}
 		}
 		for which, text := range metadata {
 			if !slices.Contains(dumb, name) {
@@ -90,6 +100,9 @@ func surfaces(t *testing.T, id rotation.ID, pair rotation.Pair) []surface {
 		b := bind
 		if name == "UpdatedAction" {
 			b.Item = "local-dev"
+		}
+		if slices.Contains([]string{"StartRotationAction", "SnoozeAction", "AdoptByHandAction"}, name) {
+			b = modals.Bind{KeySet: "prod", Item: "api"}
 		}
 		press := slack.InteractionCallback{Type: slack.InteractionTypeBlockActions}
 		press.ActionCallback.BlockActions = []*slack.BlockAction{{ActionID: action, Value: b.String()}}
@@ -109,7 +122,9 @@ func filledIn(pair rotation.Pair) *slack.ViewState {
 		"generate_key_id_v1_1": {rotation.FieldKeyID: {Value: pair.KeyID.Reveal()}},
 		"generate_secret_v1_1": {rotation.FieldSecret: {Value: pair.Secret.Reveal()}},
 	}
-	for _, block := range []string{modals.CancelBlock, "ask_why_v1"} {
+	values[modals.SnoozeDaysBlock] = map[string]slack.BlockAction{"choice": {SelectedOption: slack.OptionBlockObject{Value: "3"}}}
+	values[modals.ItWasMeBlock] = map[string]slack.BlockAction{"choice": {SelectedOption: slack.OptionBlockObject{Value: rotation.ClaimReset}}}
+	for _, block := range []string{modals.CancelBlock, "ask_why_v1", modals.SnoozeWhyBlock, modals.AdoptByHandBlock} {
 		values[block] = map[string]slack.BlockAction{"text": {Value: "because"}}
 	}
 	values["ask_last4_v1"] = map[string]slack.BlockAction{"text": {Value: "7Q01"}}
@@ -151,6 +166,8 @@ func (p stranger) of(data any) any {
 	case slack.SlashCommand:
 		d.UserID, d.TeamID, d.IsEnterpriseInstall = p.id, team, p.install
 		return d
+	case slackevents.EventsAPIEvent:
+		return homeOpened(p.id, team, p.install)
 	case slack.InteractionCallback:
 		d.User, d.Team, d.IsEnterpriseInstall = slack.User{ID: p.id, TeamID: team}, slack.Team{ID: "T0RAXX"}, p.install
 		return d
@@ -198,6 +215,9 @@ func TestDenied(t *testing.T) {
 			why := p.why
 			if strings.Contains(way.name, "UpdatedAction") && p.updated != "" {
 				why = p.updated
+			}
+			if strings.Contains(way.name, "Snooze") && why == "not_ops" {
+				why = "not_owner"
 			}
 			want = append(want, p.id+" "+why)
 			tried = append(tried, p.name+", "+way.name)

@@ -2,7 +2,6 @@ package slackbot
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -20,62 +19,6 @@ const pasteLimit = 2 * time.Second
 // notSaved is what stands under the secret then. What was typed is still there.
 const notSaved = "Not saved yet. What you typed is still here: press Submit again."
 
-// command answers the slash command. The modal opens first and fills in
-// afterwards (R81, R86).
-func (b *Bot) command(ctx context.Context, cmd slack.SlashCommand, answer func(any)) {
-	who := rotation.Actor{ID: cmd.UserID}
-	typed := commands.Parse(cmd.Text)
-	act := commands.ActStart
-	if typed.Verb != commands.VerbStart {
-		act = commands.ActStatus
-	}
-	if err := b.gate.Check(ctx, who, act, commands.Subject{KeySet: typed.KeySet}); err != nil {
-		answer(ephemeral(refusal(err).Message()))
-		return
-	}
-	if cmd.ChannelID != b.cfg.Channel {
-		answer(ephemeral(modals.WrongChannel(b.cfg.Channel).Message()))
-		return
-	}
-	switch typed.Verb {
-	case commands.VerbHelp:
-		answer(ephemeral(modals.Help()))
-	case commands.VerbStatus:
-		answer(ephemeral(b.status(ctx)))
-	case commands.VerbStart:
-		b.begin(ctx, who, typed.KeySet, cmd.TriggerID, answer)
-	}
-}
-
-// begin opens a rotation's modal, or asks which key set is meant.
-func (b *Bot) begin(ctx context.Context, who rotation.Actor, keyset, trigger string, answer func(any)) {
-	names := b.cfg.Engine.KeySets()
-	if keyset == "" && len(names) == 1 {
-		keyset = names[0]
-	}
-	switch {
-	case keyset == "":
-		answer(nil)
-		_, err := b.openView(ctx, trigger, modals.PickKeySet(names))
-		b.warn(ctx, "views.open", err)
-		return
-	case !slices.Contains(names, keyset):
-		answer(ephemeral(modals.UnknownKeySet(keyset, names).Message()))
-		return
-	}
-	answer(nil)
-	opened, err := b.openView(ctx, trigger, modals.Loading(keyset))
-	b.warn(ctx, "views.open", err) // the rotation starts all the same: its channel message has Open
-	id, _, startErr := b.cfg.Engine.Start(ctx, who, keyset)
-	if startErr != nil {
-		b.complain(ctx, who.ID, opened, startErr)
-		return
-	}
-	if err == nil {
-		b.views.show(ctx, id, opened, who.ID)
-	}
-}
-
 // submission answers a submitted view.
 func (b *Bot) submission(ctx context.Context, call slack.InteractionCallback, answer func(any)) {
 	who := rotation.Actor{ID: call.User.ID}
@@ -83,6 +26,8 @@ func (b *Bot) submission(ctx context.Context, call slack.InteractionCallback, an
 	switch call.View.CallbackID {
 	case modals.PickCallback:
 		b.picked(ctx, call, who, answer)
+	case modals.ResetCallback:
+		b.reset(ctx, call, who, answer)
 	case modals.PrecheckCallback:
 		b.goOn(ctx, call, who, id, answer)
 	case modals.GenerateCallback:
@@ -91,30 +36,15 @@ func (b *Bot) submission(ctx context.Context, call slack.InteractionCallback, an
 		b.cancel(ctx, call, who, id, answer)
 	case modals.AskCallback:
 		b.answered(ctx, call, who, answer)
+	case modals.SnoozeCallback:
+		b.snooze(ctx, call, who, answer)
+	case modals.ItWasMeCallback:
+		b.itWasMe(ctx, call, who, id, answer)
+	case modals.AdoptByHandCallback:
+		b.adoptByHand(ctx, call, who, answer)
 	default:
 		answer(nil)
 	}
-}
-
-// picked starts a rotation of the key set that was chosen.
-func (b *Bot) picked(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, answer func(any)) {
-	keyset, problems := modals.ParsePickKeySet(call.View.State, b.cfg.Engine.KeySets())
-	if len(problems) > 0 {
-		answer(slack.NewErrorsViewSubmissionResponse(problems))
-		return
-	}
-	if err := b.gate.Check(ctx, who, commands.ActStart, commands.Subject{KeySet: keyset}); err != nil {
-		answer(replace(refusal(err).View()))
-		return
-	}
-	loading := modals.Loading(keyset)
-	answer(replace(loading))
-	id, _, err := b.cfg.Engine.Start(ctx, who, keyset)
-	if err != nil {
-		b.complain(ctx, who.ID, call.View.ID, err)
-		return
-	}
-	b.views.show(ctx, id, call.View.ID, who.ID)
 }
 
 // goOn leaves step 1.
@@ -218,35 +148,14 @@ func (b *Bot) check(ctx context.Context, who rotation.Actor, act commands.Act, i
 	return b.gate.Check(ctx, who, act, about)
 }
 
-// status answers for every key set.
-func (b *Bot) status(ctx context.Context) modals.Message {
-	var all []rotation.Overview
-	for _, name := range b.cfg.Engine.KeySets() {
-		o := rotation.Overview{Past: rotation.Record{KeySet: name}, Now: b.cfg.Now().UTC()}
-		if rec, err := b.cfg.Engine.Remembered(ctx, name); err == nil {
-			o.Past = rec
-		}
-		if id, err := b.cfg.Engine.Active(ctx, name); err == nil {
-			if open, err := b.cfg.Engine.Look(ctx, id); err == nil {
-				o = open
-			}
-		}
-		all = append(all, o)
-	}
-	return modals.Status(all)
-}
-
 // refusal turns an error into words for the person.
 func refusal(err error) modals.Refusal {
 	if fault.ReasonOf(err) == "not_ops" {
-		return modals.NotOps()
+		why := modals.NotOps()
+		why.Text = modals.Refused(fault.UserText(err), "").Text // some acts are for others too
+		return why
 	}
 	return modals.Refused(fault.UserText(err), fault.FixText(err))
-}
-
-// ephemeral is an answer to a command that only the person sees.
-func ephemeral(m modals.Message) any {
-	return map[string]any{"response_type": "ephemeral", "text": m.Text, "blocks": slack.Blocks{BlockSet: m.Blocks}}
 }
 
 func replace(v slack.ModalViewRequest) *slack.ViewSubmissionResponse {

@@ -1,9 +1,11 @@
 package slackbot
 
 import (
+	"context"
 	"maps"
 	"slices"
 
+	"github.com/raxx-app/keyturn/internal/commands"
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
@@ -33,4 +35,10 @@ func (b *Bot) Members(role string) []string {
 	slices.Sort(people)
 	people = slices.DeleteFunc(slices.Compact(people), func(p string) bool { return r.flags[p].barred != "" })
 	return append([]string{}, people...) // not nil: it is known that there is nobody
+}
+
+// Check decides whether by may do act, as for everybody who presses something in
+// Slack (section 5 of the design): terminals pass the same gate.
+func (b *Bot) Check(ctx context.Context, by rotation.Actor, act commands.Act, about commands.Subject) error {
+	return b.gate.Check(ctx, by, act, about)
 }

@@ -1,6 +1,7 @@
 package slackbot
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -18,7 +19,7 @@ const maybeRepeat = "(This may be a repeat.) "
 // Post posts a rotation's message in the ops channel. With again it says that
 // it may be a repeat: Slack has no way to ask whether the first one arrived.
 func (b *Bot) Post(ctx context.Context, o rotation.Overview, again bool) (rotation.Posted, error) {
-	return b.send(ctx, b.cfg.Channel, modals.Channel(o), again)
+	return b.send(ctx, b.cfg.Channel, "", modals.Channel(o), again)
 }
 
 // Update brings a posted message up to date; a repeat changes nothing.
@@ -26,14 +27,32 @@ func (b *Bot) Update(ctx context.Context, at rotation.Posted, o rotation.Overvie
 	return b.edit(ctx, at, modals.Channel(o))
 }
 
-// Note posts a note to one person, or to a channel that the bot is in.
+// Note posts a note to one person, or to a channel that the bot is in; there
+// into a thread, if the note names one that still is.
 func (b *Bot) Note(ctx context.Context, to string, n rotation.Note, again bool) (rotation.Posted, error) {
 	channel, err := b.dm(ctx, to)
 	if err != nil {
 		return rotation.Posted{}, err
 	}
-	return b.send(ctx, channel, modals.Note(n), again)
+	if !isChannel(to) {
+		return b.send(ctx, channel, "", modals.Note(n), again)
+	}
+	at, err := b.send(ctx, channel, n.Data[rotation.NoteThread], modals.ChannelNote(n), again)
+	if fault.ReasonOf(err) == "thread_not_found" { // the message was deleted: nothing was sent
+		return b.send(ctx, channel, "", modals.ChannelNote(n), again)
+	}
+	return at, err
 }
+
+// CloseNote makes a note that was posted say that it is over, because its key set
+// was rotated, as past says; a repeat changes nothing. A note that is gone is
+// NotFound.
+func (b *Bot) CloseNote(ctx context.Context, at rotation.Posted, past rotation.Record) error {
+	return b.edit(ctx, at, modals.NoteOver(past))
+}
+
+// isChannel tells a channel from a person and from a direct conversation.
+func isChannel(id string) bool { return strings.HasPrefix(id, "C") || strings.HasPrefix(id, "G") }
 
 // Reach tries whether a person, or a channel, can be written to, without
 // writing.
@@ -47,7 +66,7 @@ func (b *Bot) Reach(ctx context.Context, to string) error {
 func (b *Bot) dm(ctx context.Context, to string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	if strings.HasPrefix(to, "C") || strings.HasPrefix(to, "G") {
+	if isChannel(to) {
 		c, err := b.api.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: to})
 		if err != nil {
 			return "", slackFault("slackbot.dm", err)
@@ -68,7 +87,8 @@ func (b *Bot) dm(ctx context.Context, to string) (string, error) {
 	return c.ID, nil
 }
 
-func (b *Bot) send(ctx context.Context, channel string, m modals.Message, again bool) (rotation.Posted, error) {
+// send posts a message, with thread under another one.
+func (b *Bot) send(ctx context.Context, channel, thread string, m modals.Message, again bool) (rotation.Posted, error) {
 	if err := modals.CheckMessage(m); err != nil {
 		return rotation.Posted{}, b.overLimit(ctx, err)
 	}
@@ -80,7 +100,11 @@ func (b *Bot) send(ctx context.Context, channel string, m modals.Message, again 
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	in, ts, err := b.api.PostMessageContext(ctx, channel, slack.MsgOptionText(text, false), slack.MsgOptionBlocks(blocks...), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
+	options := []slack.MsgOption{slack.MsgOptionText(text, false), slack.MsgOptionBlocks(blocks...), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl()}
+	if thread != "" {
+		options = append(options, slack.MsgOptionTS(thread))
+	}
+	in, ts, err := b.api.PostMessageContext(ctx, channel, options...)
 	if err != nil {
 		return rotation.Posted{}, slackFault("slackbot.send", err)
 	}
@@ -114,11 +138,12 @@ func (b *Bot) complain(ctx context.Context, user, view string, err error) {
 		b.warn(ctx, "views.update", slackFault("slackbot.complain", updateErr))
 		return
 	}
-	b.whisper(ctx, user, why)
+	b.whisper(ctx, b.cfg.Channel, user, why)
 }
 
 // tell answers somebody who pressed a button: on top of the modal in which they
-// pressed it, else in the ops channel, seen by them alone.
+// pressed it, else beside the message, seen by them alone. Not everybody who
+// gets direct messages is in the ops channel.
 func (b *Bot) tell(ctx context.Context, call slack.InteractionCallback, why modals.Refusal) {
 	if call.View.ID != "" {
 		_, err := b.side(ctx, call, why.View())
@@ -129,13 +154,13 @@ func (b *Bot) tell(ctx context.Context, call slack.InteractionCallback, why moda
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	b.whisper(ctx, call.User.ID, why)
+	b.whisper(ctx, cmp.Or(call.Channel.ID, b.cfg.Channel), call.User.ID, why)
 }
 
-// whisper posts in the ops channel, seen by one person alone.
-func (b *Bot) whisper(ctx context.Context, user string, why modals.Refusal) {
+// whisper posts in a channel, seen by one person alone.
+func (b *Bot) whisper(ctx context.Context, channel, user string, why modals.Refusal) {
 	m := why.Message()
-	_, err := b.api.PostEphemeralContext(ctx, b.cfg.Channel, user, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...))
+	_, err := b.api.PostEphemeralContext(ctx, channel, user, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...))
 	b.warn(ctx, "chat.postEphemeral", slackFault("slackbot.whisper", err))
 }
 

@@ -56,6 +56,7 @@ func (b *Bot) take(ctx context.Context, c *connection, evt socketmode.Event) {
 		return
 	}
 	c.unanswered.Add(1)
+	came := b.cfg.Now()
 	b.handlers.Go(func() {
 		defer func() { <-b.workers }()
 		answered := sync.OnceFunc(c.unanswered.Done)
@@ -63,6 +64,9 @@ func (b *Bot) take(ctx context.Context, c *connection, evt socketmode.Event) {
 		b.envelope(ctx, evt, func(payload any) {
 			b.ack(ctx, c, evt.Request.EnvelopeID, payload)
 			answered()
+			if b.cfg.Acked != nil {
+				b.cfg.Acked(b.cfg.Now().Sub(came))
+			}
 		})
 	})
 }
@@ -155,7 +159,13 @@ func (b *Bot) dispatch(ctx context.Context, evt socketmode.Event, answer func(an
 	case slack.SlashCommand:
 		b.roster.came(data.UserID, data.IsEnterpriseInstall, data.TeamID)
 		b.command(ctx, data, answer)
+	case slackevents.EventsAPIEvent:
+		answer(nil)
+		b.homeEvent(ctx, data)
 	case slack.InteractionCallback:
+		if data.View.Type == slack.VTHomeTab {
+			data.View = slack.View{} // nothing can be pushed on top of it
+		}
 		b.roster.came(data.User.ID, data.IsEnterpriseInstall, data.Team.ID, data.User.TeamID)
 		if data.Type == slack.InteractionTypeViewSubmission {
 			b.submission(ctx, data, answer)

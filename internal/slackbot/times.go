@@ -26,6 +26,9 @@ type Times struct {
 	Again  time.Duration // the same after a failure; 5 s
 	First  time.Duration // how long the first socket waits for the first look; 3 s
 
+	Home time.Duration // between two drawings of one person's Home tab; 10 s
+	Look time.Duration // from one look at whether Home tabs are out of date to the next; 1 min
+
 	Redraw time.Duration // until a view is tried again that Slack refused; 10 s
 }
 
@@ -40,6 +43,8 @@ func (t Times) withDefaults() Times {
 		Hello:   cmp.Or(t.Hello, 15*time.Second),
 		Ping:    cmp.Or(t.Ping, 30*time.Second),
 		Refused: cmp.Or(t.Refused, 5*time.Minute),
+		Home:    cmp.Or(t.Home, 10*time.Second),
+		Look:    cmp.Or(t.Look, time.Minute),
 		Redraw:  cmp.Or(t.Redraw, 10*time.Second),
 		Answers: cmp.Or(t.Answers, 2*time.Second),
 		Flush:   cmp.Or(t.Flush, 50*time.Millisecond),

@@ -44,7 +44,7 @@ const soon = 20 * time.Millisecond
 // once, and people are looked up all the time.
 func quick() Times {
 	return Times{
-		Redraw: soon,
+		Redraw: soon, Home: soon,
 		Second: time.Millisecond, Alone: 10 * soon, Open: soon / 4, OpenMax: soon, Settled: soon, Stable: 2 * soon, Hello: time.Second,
 		Refused: soon, Flush: soon / 2, Roster: 2 * soon, Again: soon,
 	}
@@ -62,7 +62,8 @@ type world struct {
 	named  []string // who may press Updated
 	log    *journal
 	alarms chan error
-	ahead  atomic.Int64 // how far the bot's clock is ahead, in nanoseconds
+	config func(*Config) // changes the bot's; may be nil
+	ahead  atomic.Int64  // how far the bot's clock is ahead, in nanoseconds
 
 	bot    *Bot
 	engine *rotation.Engine
@@ -152,12 +153,16 @@ func (w *world) build() *jobs.Outbox {
 		},
 	})
 	c := w.slack.Config()
-	bot := New(Config{
+	cfg := Config{
 		BotToken: secret.New(c.BotToken), AppToken: secret.New(c.AppToken), APIURL: w.slack.APIURL(), Transport: &http.Transport{DisableKeepAlives: true},
 		Channel: opsChannel, Ops: Role{Group: opsGroup}, OnCall: Role{Group: opsGroup}, Developers: map[string][]string{"prod/local-dev": w.named},
 		Engine: engine, Store: store, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }, Log: log, Times: w.times,
 		Alarm: func(err error) { w.alarms <- err },
-	})
+	}
+	if w.config != nil {
+		w.config(&cfg)
+	}
+	bot := New(cfg)
 	post.Bot, w.bot, w.engine = bot, bot, engine
 	if err := engine.Load(w.t.Context()); err != nil {
 		w.t.Fatal(err)
