@@ -55,6 +55,7 @@ var allowed = map[string][]string{
 	"internal/github":     {"internal/fault", "internal/rotation", "internal/secret", "github.com/google/go-github/v92/*", "golang.org/x/crypto/nacl/box"},
 	"internal/heroku":     {"internal/fault", "internal/rotation", "internal/secret", "github.com/heroku/heroku-go/v5"},
 	"internal/infisical":  {"internal/fault", "internal/rotation", "internal/secret", "github.com/infisical/go-sdk/packages/*", "github.com/infisical/go-sdk/packages/*/*", "github.com/go-resty/resty/v2"},
+	"internal/pagerduty":  {"internal/fault", "internal/secret"},
 	"internal/webhook":    {"internal/fault", "internal/rotation", "internal/secret"},
 
 	// Keys are no patterns: each simulator is named. None knows the code it stands in for.
@@ -62,6 +63,7 @@ var allowed = map[string][]string{
 	"internal/sim/githubsim":    {"internal/sim/*", "golang.org/x/crypto/nacl/*", "golang.org/x/crypto/blake2b"},
 	"internal/sim/herokusim":    {"internal/sim/*"},
 	"internal/sim/infisicalsim": {"internal/sim/*"},
+	"internal/sim/pagerdutysim": {"internal/sim/*"},
 	"internal/sim/raptorsim":    {"internal/sim/*"},
 	"internal/sim/simhttp":      {},
 	"internal/sim/simtest":      {"internal/sim/*"},

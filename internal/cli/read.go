@@ -44,6 +44,11 @@ func loadForReading(path string, getenv func(string) string) (config.Config, err
 // openForReading opens the state for reading, creating nothing. Beside a running
 // bot that is a copy of what the bot has committed.
 func openForReading(ctx context.Context, cfg config.Config) (*state.Store, error) {
+	if botAnswers(ctx, cfg) {
+		if store, err := openCopy(ctx, cfg.State.Socket); err == nil {
+			return store, nil
+		}
+	}
 	store, err := state.Open(ctx, state.Config{Path: cfg.State.Path, ReadOnly: true})
 	if fault.ReasonOf(err) != "state_locked" {
 		return store, err
@@ -53,6 +58,19 @@ func openForReading(ctx context.Context, cfg config.Config) (*state.Store, error
 		return nil, heldError(cfg.State.Path, errors.Join(askErr, err))
 	}
 	return store, nil
+}
+
+// botAnswers reports whether the bot that holds the state answers. Its lock would say
+// so too, but only after a wait.
+func botAnswers(ctx context.Context, cfg config.Config) bool {
+	pid := state.Holder(cfg.State.Path)
+	if pid == 0 {
+		return false
+	}
+	bot := control.Dial(cfg.State.Socket)
+	defer bot.Close()
+	about, err := bot.About(ctx)
+	return err == nil && about.PID == pid
 }
 
 // openCopy has the bot at socket copy its state and opens the copy, which has no

@@ -21,12 +21,18 @@ const (
 	pathAudit     = "/v1/audit"
 	pathVerify    = "/v1/audit/verify"
 	pathSnapshot  = "/v1/snapshot"
+	pathHealth    = "/v1/health"
+	pathLook      = "/v1/look"
+	pathAct       = "/v1/act"
+	pathPaste     = "/v1/paste"
 )
 
-// An About says which bot answers.
+// An About says which bot answers, and whom it takes the asking person for.
 type About struct {
-	PID       int  `json:"pid"`
-	Connected bool `json:"connected"` // a Slack socket is up
+	PID       int    `json:"pid"`
+	Connected bool   `json:"connected"`        // a Slack socket is up
+	Login     string `json:"login"`            // on this host, as the kernel knows it
+	Person    string `json:"person,omitempty"` // the Slack user that it stands for; absent: an act is break-glass and needs a reason
 }
 
 // A RotationView is one rotation as it is now. The account's number is whole in

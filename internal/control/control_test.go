@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,11 +20,18 @@ import (
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
-// two is an engine with one key set that has an open rotation, one that only
-// remembers, and one that was never rotated.
+// two is an engine with one key set that has an open rotation, one whose last
+// rotation was cancelled, and one that was never rotated.
 type two struct{ broken error }
 
 func (two) KeySets() []string { return []string{"prod", "staging", "new"} }
+
+func (two) History(_ context.Context, keyset string, limit int) ([]rotation.Past, error) {
+	if keyset == "new" || limit != 1 {
+		return nil, nil
+	}
+	return []rotation.Past{{ID: map[string]rotation.ID{"prod": "r1", "staging": "r2"}[keyset]}}, nil
+}
 
 func (e two) Active(_ context.Context, keyset string) (rotation.ID, error) {
 	if e.broken != nil {
@@ -47,6 +55,12 @@ var noon = time.Date(2026, 5, 6, 12, 0, 0, 0, time.UTC)
 func (two) Look(_ context.Context, id rotation.ID) (rotation.Overview, error) {
 	if id == "r1" {
 		return rotation.Overview{Rotation: rotation.Rotation{ID: id, KeySet: "prod", FirstRejected: noon}}, nil
+	}
+	if id == "r2" {
+		return rotation.Overview{Rotation: rotation.Rotation{ID: id, KeySet: "staging", Outcome: rotation.Cancelled}}, nil
+	}
+	if id != "r0" {
+		return rotation.Overview{}, rotation.ErrNotFound
 	}
 	return rotation.Overview{Rotation: rotation.Rotation{
 		ID: id, KeySet: "staging", Outcome: rotation.Completed,
@@ -82,7 +96,9 @@ func (p paper) Verify(context.Context) control.Verdict {
 func serve(t *testing.T, cfg control.Config) (*control.Client, string) {
 	t.Helper()
 	cfg.Path = filepath.Join(t.TempDir(), "bot.sock")
-	cfg.Log = slog.New(slog.DiscardHandler)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	cfg.Connected = func() bool { return true }
 	s, err := control.Listen(t.Context(), cfg)
 	if err != nil {
@@ -112,7 +128,7 @@ func TestQuestions(t *testing.T) {
 		t.Errorf("mode of the socket = %v, %v, want 0600", info.Mode(), err)
 	}
 	about, err := c.About(t.Context())
-	if want := (control.About{PID: os.Getpid(), Connected: true}); err != nil || about != want {
+	if want := (control.About{PID: os.Getpid(), Connected: true, Login: control.Login()}); err != nil || about != want {
 		t.Errorf("About = %+v, %v, want %+v", about, err, want)
 	}
 	views, err := c.Rotations(t.Context())
@@ -120,11 +136,17 @@ func TestQuestions(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[rotation.ID]control.Exposure{}
+	var order []rotation.ID
 	for _, v := range views {
 		got[v.Rotation.ID] = v.Exposure
+		order = append(order, v.Rotation.ID)
+	}
+	if want := []rotation.ID{"r1", "r2", "r0"}; !slices.Equal(order, want) {
+		t.Errorf("rotations = %v, want %v: the newest first, also if it was cancelled", order, want)
 	}
 	want := map[rotation.ID]control.Exposure{
 		"r1": {From: noon, Running: true},
+		"r2": {},
 		"r0": {From: noon, TookMS: 3000, AtMostMS: 4000, MachineMS: 2000},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

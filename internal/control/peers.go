@@ -21,7 +21,7 @@ func (p peers) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err //nolint:wrapcheck // net/http looks at what kind it is
 		}
-		uid, err := peerUID(conn)
+		uid, _, err := peerOf(conn)
 		if err == nil && (uid == 0 || uid == os.Getuid()) {
 			return conn, nil
 		}

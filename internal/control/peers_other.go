@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// peerUID trusts the socket's mode where the kernel's word is not at hand.
-func peerUID(net.Conn) (int, error) { return os.Getuid(), nil }
+// peerOf trusts the socket's mode where the kernel's word is not at hand.
+func peerOf(net.Conn) (uid, pid int, err error) { return os.Getuid(), 0, nil }

@@ -203,24 +203,32 @@ type Entry struct {
 func Rows(ctx context.Context, store rotation.Store, id rotation.ID) ([]Entry, error) {
 	var found []Entry
 	err := eachRow(ctx, store, "", func(_ string, stored []byte) error {
-		body, hash, ok := split(stored)
-		var l line
-		if !ok || json.Unmarshal(body, &l) != nil {
-			return brokenError(0, "cannot be read; run: bot audit verify")
-		}
-		if id != "" && l.Rotation != id {
-			return nil
-		}
-		at, err := time.Parse(time.RFC3339Nano, l.Time)
+		e, err := entryOf(stored)
 		if err != nil {
-			return brokenError(l.Seq, "has no time")
+			return err
 		}
-		found = append(found, Entry{Seq: l.Seq, Prev: l.Prev, Hash: string(hash), Row: rotation.Row{
-			At: at, Rotation: l.Rotation, KeySet: l.KeySet, Step: l.Step, Actor: l.Actor, Slack: l.Slack, Action: l.Action, Context: l.Context,
-		}})
+		if id == "" || e.Row.Rotation == id {
+			found = append(found, e)
+		}
 		return nil
 	})
 	return found, err
+}
+
+// entryOf decodes a stored row.
+func entryOf(stored []byte) (Entry, error) {
+	body, hash, ok := split(stored)
+	var l line
+	if !ok || json.Unmarshal(body, &l) != nil {
+		return Entry{}, brokenError(0, "cannot be read; run: bot audit verify")
+	}
+	at, err := time.Parse(time.RFC3339Nano, l.Time)
+	if err != nil {
+		return Entry{}, brokenError(l.Seq, "has no time")
+	}
+	return Entry{Seq: l.Seq, Prev: l.Prev, Hash: string(hash), Row: rotation.Row{
+		At: at, Rotation: l.Rotation, KeySet: l.KeySet, Step: l.Step, Actor: l.Actor, Slack: l.Slack, Action: l.Action, Context: l.Context,
+	}}, nil
 }
 
 // Export writes the record as JSON lines, one row with its hash a line, exactly

@@ -66,10 +66,10 @@ func foreignError(path string, cause error) error {
 	}
 }
 
-func newerError(path string, has int) error {
+func newerError(path string, has, known int) error {
 	return &fault.Error{
 		Kind: fault.Invalid, Reason: "state_newer", Op: "state.Open",
-		User: fmt.Sprintf("%s has format %d, written by a newer Keyturn; this program understands format %d.", path, has, formatVersion),
+		User: fmt.Sprintf("%s has format %d, written by a newer Keyturn; this program understands format %d.", path, has, known),
 		Fix:  "Run the newer program, or go back to a copy of the state from before the upgrade with: bot restore FILE.",
 	}
 }

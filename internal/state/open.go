@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,10 +17,6 @@ import (
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
-
-// formatVersion is how this program lays out the file. A file with a higher one
-// is refused.
-const formatVersion = 1
 
 // minSize is what bbolt writes when it makes a file: four pages, in bytes.
 const minSize = 4 << 12
@@ -45,12 +42,19 @@ type Config struct {
 	// (https://devcenter.heroku.com/articles/dyno-restarts).
 	Ephemeral string
 	// ReadOnly opens a file that exists, for reading. Nothing is created or
-	// changed, and several processes may do so at once, but not beside a bot.
+	// changed, and several processes may do so at once, but not beside a bot. A
+	// file of an earlier format is read through a copy that is brought forward.
 	ReadOnly bool
+
+	scratch string      // not empty: Path is our own copy of this file, which messages name
+	steps   []migration // of tests; nil: migrations
 }
 
-// Open opens the state, checks every record in it, and keeps every other
-// process out until Close. All its errors but that of ctx are [*fault.Error],
+// name is what messages call the file.
+func (c Config) name() string { return cmp.Or(c.scratch, c.Path) }
+
+// Open opens the state, checks every record in it, brings a file of an earlier
+// format forward, and keeps every other process out until Close. All its errors but that of ctx are [*fault.Error],
 // with the reasons state_locked, state_ephemeral, state_missing (ReadOnly),
 // state_readable, state_foreign, state_newer, state_damaged and state_unusable.
 //
@@ -63,15 +67,22 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, ephemeralError(cfg.Ephemeral)
 	}
 	if err := prepare(cfg); err != nil {
-		return nil, openError(cfg.Path, err)
+		return nil, openError(cfg.name(), err)
 	}
 	db, err := openDB(cfg)
-	if err != nil {
-		return nil, openError(cfg.Path, err)
+	if errors.Is(err, errSwapped) {
+		db, err = openDB(cfg)
 	}
-	if err := guard(func() error { return load(db, cfg) }); err != nil {
+	if err != nil {
+		return nil, openError(cfg.name(), err)
+	}
+	err = guard(func() error { return load(db, cfg) })
+	if errors.Is(err, errOlder) {
+		return openOlder(ctx, db, cfg)
+	}
+	if err != nil {
 		_ = db.Close()
-		return nil, openError(cfg.Path, err)
+		return nil, openError(cfg.name(), err)
 	}
 	s := newStore(db, cfg)
 	if !cfg.ReadOnly {
@@ -89,17 +100,17 @@ func prepare(cfg Config) error {
 	}
 	switch info, err := os.Stat(cfg.Path); {
 	case errors.Is(err, fs.ErrNotExist) && cfg.ReadOnly:
-		return missingError(cfg.Path)
+		return missingError(cfg.name())
 	case errors.Is(err, fs.ErrNotExist):
 		return makeDir(filepath.Dir(cfg.Path))
 	case err != nil:
 		return fmt.Errorf("look at state file: %w", err)
 	case !info.Mode().IsRegular():
-		return foreignError(cfg.Path, nil)
+		return foreignError(cfg.name(), nil)
 	case info.Size() == 0 && cfg.ReadOnly:
-		return missingError(cfg.Path)
+		return missingError(cfg.name())
 	case info.Size() != 0 && info.Size() < minSize && !tornAt(cfg):
-		return foreignError(cfg.Path, fmt.Errorf("only %d bytes", info.Size()))
+		return foreignError(cfg.name(), fmt.Errorf("only %d bytes", info.Size()))
 	}
 	return nil
 }
@@ -143,7 +154,7 @@ func openDB(cfg Config) (*bolt.DB, error) {
 				if err != nil {
 					return nil, fmt.Errorf("open state file: %w", err)
 				}
-				err = private(f, cfg.Path)
+				err = private(f, cfg.name())
 				if err == nil && !cfg.ReadOnly {
 					err = emptyTorn(f)
 				}
@@ -162,12 +173,29 @@ func openDB(cfg Config) (*bolt.DB, error) {
 		_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 		_ = file.Close()
 	}
+	if err == nil && !same(file, cfg.Path) {
+		return nil, errors.Join(errSwapped, db.Close())
+	}
 	if err == nil && !cfg.ReadOnly {
 		if err = syncDir(filepath.Dir(cfg.Path)); err != nil {
 			return nil, errors.Join(err, db.Close())
 		}
 	}
 	return db, err
+}
+
+// errSwapped says that the file was replaced while its lock was waited for: a
+// restore had it.
+var errSwapped = errors.New("state file was replaced")
+
+// same reports whether path still names the open file.
+func same(file *os.File, path string) bool {
+	has, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(path)
+	return err == nil && os.SameFile(has, named)
 }
 
 // private refuses a file that other users of the machine can read or write.
@@ -189,31 +217,42 @@ func private(f *os.File, path string) error {
 // load checks the format, makes it in a new file, and reads every record once:
 // a damaged file must stop the bot at its start, not in the middle of a rotation.
 func load(db *bolt.DB, cfg Config) error {
-	fresh := false
+	fresh, has := false, 0
 	err := db.View(func(tx *bolt.Tx) error {
 		about, records := tx.Bucket(aboutBucket), tx.Bucket(recordsBucket)
 		if about == nil {
 			if first, _ := tx.Cursor().First(); first != nil {
-				return foreignError(cfg.Path, nil)
+				return foreignError(cfg.name(), nil)
 			}
 			fresh = true
 			return nil
 		}
-		has, err := strconv.Atoi(string(about.Get(formatKey)))
-		switch {
-		case err != nil || has < 1 || records == nil:
+		var err error
+		if has, err = formatOf(about); err != nil || records == nil {
 			return fmt.Errorf("format record: %w", errDamaged)
-		case has > formatVersion:
-			return newerError(cfg.Path, has)
+		}
+		if has > cfg.format() {
+			return newerError(cfg.name(), has, cfg.format())
 		}
 		return checkRecords(records)
 	})
-	if err != nil || !fresh {
+	switch {
+	case err != nil:
 		return err
+	case fresh && cfg.ReadOnly:
+		return missingError(cfg.name())
+	case fresh:
+		return layOut(db, cfg)
+	case has < cfg.format() && cfg.ReadOnly:
+		return errOlder
+	case has < cfg.format():
+		return migrate(db, cfg, has)
 	}
-	if cfg.ReadOnly {
-		return missingError(cfg.Path)
-	}
+	return nil
+}
+
+// layOut makes the format in a new file.
+func layOut(db *bolt.DB, cfg Config) error {
 	return db.Update(func(tx *bolt.Tx) error {
 		about, err := tx.CreateBucket(aboutBucket)
 		if err != nil {
@@ -222,7 +261,7 @@ func load(db *bolt.DB, cfg Config) error {
 		if _, err := tx.CreateBucket(recordsBucket); err != nil {
 			return err
 		}
-		return about.Put(formatKey, []byte(strconv.Itoa(formatVersion)))
+		return about.Put(formatKey, []byte(strconv.Itoa(cfg.format())))
 	})
 }
 

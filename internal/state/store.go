@@ -36,6 +36,7 @@ type Store struct {
 	db       *bolt.DB
 	path     string
 	readOnly bool
+	temp     string // folder that goes with Close; "": none
 
 	commits chan *commit  // to commitAll
 	stop    chan struct{} // closed by Close
@@ -132,6 +133,9 @@ func (s *Store) Close() error {
 		}
 		if err := s.closeDB(); err != nil {
 			s.closed = fmt.Errorf("close state file: %w", err)
+		}
+		if s.temp != "" {
+			s.closed = errors.Join(s.closed, os.RemoveAll(s.temp))
 		}
 	})
 	return s.closed
