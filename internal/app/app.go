@@ -29,7 +29,7 @@ const stopLimit = 5 * time.Second
 // sets none.
 type Hooks struct {
 	WrapStore     func(rotation.Store) rotation.Store                          // nil: none
-	WrapTransport func(service string, rt http.RoundTripper) http.RoundTripper // nil: none; service is "slack", "alpaca", "infisical", "heroku", "github", "downstream" or "webhook"
+	WrapTransport func(service string, rt http.RoundTripper) http.RoundTripper // nil: none; service is "slack", "alpaca", "infisical", "heroku", "github", "downstream", "webhook" or "pagerduty"
 	Ready         func()                                                       // called each time a Slack socket is up; nil: none
 	Limits        rotation.Limits                                              // how long the engine waits; zero: as the design says
 	Times         slackbot.Times                                               // how long the Slack side waits; zero: as the design says
@@ -69,6 +69,7 @@ type parts struct {
 	engine  *rotation.Engine
 	outbox  *jobs.Outbox
 	ladder  *jobs.Ladder
+	clock   *clockwork
 	slack   *slackbot.Bot
 	health  *health
 	control *control.Server
@@ -89,7 +90,8 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load state key: %w", err)
 	}
-	p := &parts{wires: newWires(o.WrapTransport), log: o.Log}
+	m := newMetrics()
+	p := &parts{wires: newWires(m.wrap(o.WrapTransport, o.Now)), log: o.Log}
 	clients, err := newClients(cfg, p.wires, o.Now)
 	if err != nil {
 		return nil, err
@@ -103,26 +105,41 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 	for _, set := range sets {
 		p.vaults = append(p.vaults, set.Vault)
 	}
+	vendor := m.vendor(clients.alpaca)
 	p.engine = rotation.New(rotation.Config{
-		Store: store, Chain: state.NewChain(store), Sealer: sealer, Vendor: clients.alpaca, Book: clients.alpaca,
+		Store: store, Chain: state.NewChain(store), Sealer: sealer, Vendor: vendor, Book: clients.alpaca,
 		KeySets: sets, Zone: cfg.Schedules.Location, Limits: o.Limits, Admin: adminOf(cfg.Slack.AdminIDs), Now: o.Now, Log: o.Log,
 		Tell: func(id rotation.ID) {
 			ends.slack.Changed(id)
 			p.outbox.Wake()
 		},
 	})
-	p.slack = slackbot.New(slackConfig(o, p.engine, store, p.wires))
+	watch := &lateClock{}
+	slackCfg := slackConfig(o, p.engine, store, p.wires)
+	slackCfg.Sentinel, slackCfg.Calendar, slackCfg.Snoozer, slackCfg.Acked = watch, watch, slackbot.SnoozeFunc(watch.snooze), m.acked
+	p.slack = slackbot.New(slackCfg)
 	*ends = lateEnds{slack: p.slack, engine: p.engine}
 	p.ladder = newLadder(o, p)
+	if p.clock, err = newClockwork(o, p, sets, vendor, sealer, ends); err != nil {
+		return nil, err
+	}
+	watch.clockwork = p.clock
 	if err := p.engine.Load(ctx); err != nil {
 		return nil, fmt.Errorf("resume: %w", err)
 	}
-	p.health = &health{store: store, connected: p.slack.Connected, log: o.Log}
+	m.read(sources{
+		Shelf: p.engine, Archive: p.engine, Sentinel: p.clock.sentinel, Outbox: p.outbox, Connected: p.slack.Connected,
+		Zone: cfg.Schedules.Location, Now: o.Now,
+	})
+	p.health = &health{store: store, connected: p.slack.Connected, late: p.clock.late, metrics: m.handler(), log: o.Log}
 	if err := p.health.listen(ctx, cfg.HTTP.Listen); err != nil {
 		return nil, err
 	}
 	p.control, err = control.Listen(ctx, control.Config{
 		Path: cfg.State.Socket, Engine: p.engine, Record: record{store}, Connected: p.slack.Connected, Log: o.Log,
+		Acts: p.engine, Watcher: p.engine, Gate: p.slack, Now: o.Now,
+		Person: func(login string) string { return cfg.Slack.LocalUsers[login] }, Admin: adminOf(cfg.Slack.AdminIDs),
+		Queue: p.outbox, Channel: cfg.Slack.OpsChannel, Health: healthOf(p),
 	})
 	return p, err
 }
@@ -164,6 +181,7 @@ func (p *parts) run(ctx context.Context) error {
 	g.Go(func() error { return p.engine.Run(inner) })
 	g.Go(func() error { return p.outbox.Run(inner) })
 	g.Go(func() error { return p.ladder.Run(inner) })
+	p.clock.run(inner, g)
 	g.Go(func() error { return p.slack.Run(inner) })
 	g.Go(func() error { return p.health.run(inner) })
 	g.Go(func() error { return p.control.Run(inner) })

@@ -18,6 +18,7 @@ var (
 	_ jobs.Poster  = (*lateEnds)(nil)
 	_ jobs.Reacher = (*lateEnds)(nil)
 	_ jobs.Looker  = (*lateEnds)(nil)
+	_ jobs.Closer  = (*lateEnds)(nil)
 )
 
 // Look implements [jobs.Looker].
@@ -44,3 +45,8 @@ func (l *lateEnds) Note(ctx context.Context, to string, n rotation.Note, again b
 
 // Reach implements [jobs.Reacher].
 func (l *lateEnds) Reach(ctx context.Context, to string) error { return l.slack.Reach(ctx, to) }
+
+// CloseNote implements [jobs.Closer].
+func (l *lateEnds) CloseNote(ctx context.Context, at jobs.Ref, past rotation.Record) error {
+	return l.slack.CloseNote(ctx, rotation.Posted(at), past)
+}

@@ -22,6 +22,8 @@ const readyLimit = time.Second
 type health struct {
 	store     *writtenStore
 	connected func() bool
+	late      func(ctx context.Context) string // names what should have run by now and has not, "" if nothing; nil: nothing runs on a clock
+	metrics   http.Handler                     // nil: there are none
 	log       *slog.Logger
 	ln        net.Listener // nil: switched off
 }
@@ -59,6 +61,9 @@ func (h *health) run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.ready(r.Context())) })
+	if h.metrics != nil {
+		mux.Handle("GET /metrics", h.metrics)
+	}
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
@@ -83,6 +88,11 @@ func (h *health) ready(ctx context.Context) error {
 	}
 	if !h.connected() {
 		return errors.New("no Slack socket is up")
+	}
+	if h.late != nil {
+		if what := h.late(ctx); what != "" {
+			return errors.New(what + " is late")
+		}
 	}
 	return nil
 }

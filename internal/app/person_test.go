@@ -131,7 +131,11 @@ func (p person) pressIn(m slacksim.Message, button string) {
 	p.t.Helper()
 	ctx, cancel := p.ctx()
 	defer cancel()
-	got, err := p.slack.PressMessage(ctx, p.id, m.Channel, m.TS, button)
+	var value []string // of several with that text, the first
+	if same := slices.DeleteFunc(m.Buttons(), func(b slacksim.Button) bool { return b.Text != button }); len(same) > 1 {
+		value = []string{same[0].Value}
+	}
+	got, err := p.slack.PressMessage(ctx, p.id, m.Channel, m.TS, button, value...)
 	if err != nil || got.Err != "" {
 		p.t.Fatalf("%s presses %s: %v %s", p.id, button, err, got.Err)
 	}

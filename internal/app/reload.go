@@ -32,9 +32,7 @@ func serve(ctx context.Context, o Options, store *state.Store) error {
 			continue
 		}
 		refused(ctx, o.Log, err)
-		if o = was; ctx.Err() != nil {
-			return nil
-		}
+		o = was
 		if p, err = build(ctx, o, store); err != nil {
 			return fmt.Errorf("go on with the settings of before: %w", err)
 		}

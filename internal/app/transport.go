@@ -15,6 +15,7 @@ const (
 	serviceGitHub     = "github"
 	serviceDownstream = "downstream"
 	serviceWebhook    = "webhook"
+	servicePagerDuty  = "pagerduty"
 )
 
 // wires makes one connection pool for each service. Consumers of one kind share

@@ -32,7 +32,7 @@ type Env struct {
 	Stderr io.Writer // problems; JSON log lines of run
 	Now    func() time.Time
 	Reload <-chan os.Signal // asks run to read its settings again; nil: nothing does
-	Hooks  app.Hooks // for crash tests; zero in the real program
+	Hooks  app.Hooks        // for crash tests; zero in the real program
 }
 
 // Run does what env.Args ask for, until ctx ends, and returns the exit code.
@@ -48,8 +48,12 @@ func Run(ctx context.Context, env Env) int {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetArgs(append([]string{}, env.Args...))                                                // nil would mean those of the process
-	root.AddCommand(runCommand(env), statusCommand(env), auditCommand(env), versionCommand(env)) //nolint:contextcheck // cobra hands the context to each command
+	root.SetArgs(append([]string{}, env.Args...)) // nil would mean those of the process
+	//nolint:contextcheck // cobra hands the context to each command
+	root.AddCommand(
+		initCommand(env), runCommand(env), doctorCommand(env), statusCommand(env), rotateCommand(env),
+		auditCommand(env), backupCommand(env), restoreCommand(env), versionCommand(env),
+	)
 	cmd, err := root.ExecuteContextC(ctx)
 	return report(env.Stderr, cmd, err)
 }

@@ -6,19 +6,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/raxx-app/keyturn/internal/app"
+	"github.com/raxx-app/keyturn/internal/control"
 	"github.com/raxx-app/keyturn/internal/rotation"
+	"github.com/raxx-app/keyturn/internal/secret"
 	"github.com/raxx-app/keyturn/internal/state"
 )
 
@@ -42,6 +47,11 @@ func TestScripts(t *testing.T) {
 			"edit":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(edit(ts.MkAbs(args[0]))) },
 			"hold":   func(ts *testscript.TestScript, _ bool, args []string) { hold(ts, ts.MkAbs(args[0])) },
 			"anchor": func(ts *testscript.TestScript, _ bool, args []string) { anchor(ts, ts.MkAbs(args[0])) },
+			"sealed": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(sealed(ts.MkAbs(args[0]), ts.ReadFile(args[1])))
+			},
+			"serve": func(ts *testscript.TestScript, _ bool, args []string) { serve(ts, ts.MkAbs(args[0])) },
+			"shut":  func(ts *testscript.TestScript, _ bool, _ []string) { shut(ts) },
 		},
 		RequireExplicitExec: true,
 	})
@@ -123,6 +133,98 @@ func hold(ts *testscript.TestScript, path string) {
 	ts.Defer(func() { ts.Check(store.Close()) })
 }
 
+// sealed seals a pair into the state for the identity in a key file.
+func sealed(path, key string) error {
+	ctx := context.Background()
+	store, err := state.Open(ctx, state.Config{Path: path})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	sealer, err := state.LoadSealer(ctx, store, secret.New(key))
+	if err != nil {
+		return err
+	}
+	blob, err := sealer.Seal(rotation.Ref{Rotation: "r000000001", KeySet: "prod", Field: "old"}, rotation.Pair{KeyID: secret.New("PKTEST"), Secret: secret.New("test")})
+	if err != nil {
+		return err
+	}
+	_, err = store.Txn(ctx, nil, []rotation.Op{{Key: "sealed/r000000001/old", Value: blob}})
+	return err
+}
+
+// serve runs a bot until shut, or until the script ends.
+func serve(ts *testscript.TestScript, path string) {
+	end, err := runBot(path)
+	ts.Check(err)
+	running.Store(ts.Getenv("WORK"), end)
+	ts.Defer(end)
+}
+
+// runBot is a running bot, as far as a command that reads can tell: it holds the
+// state, answers on the socket beside it, and commits without a pause.
+func runBot(path string) (end func(), err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	store, err := state.Open(ctx, state.Config{Path: path})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	server, err := control.Listen(ctx, control.Config{
+		Path: filepath.Join(filepath.Dir(path), "keyturn.sock"), Engine: rotation.New(rotation.Config{Store: store, Now: time.Now}),
+		Record: served{store}, Connected: func() bool { return false }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		cancel()
+		return nil, errors.Join(err, store.Close())
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = server.Run(ctx) })
+	for w := range 2 {
+		wg.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				ext, err := state.NewChain(store).Extend(ctx, []rotation.Row{{At: time.Unix(int64(i), 0), Actor: "keyturn", Action: "secret.rotate.denied"}})
+				if err != nil {
+					continue
+				}
+				body := bytes.Repeat([]byte{byte(i)}, 100+(i*977)%9000)
+				_, _ = store.Txn(ctx, ext.If, append(ext.Then, rotation.Op{Key: fmt.Sprintf("load/%d/%d", w, i%40), Value: body}))
+			}
+		})
+	}
+	return sync.OnceFunc(func() {
+		cancel()
+		wg.Wait()
+		_ = store.Close()
+	}), nil
+}
+
+// running has the bots that serve started, by the script's folder.
+var running sync.Map
+
+// shut ends the bot that serve started.
+func shut(ts *testscript.TestScript) {
+	end, ok := running.LoadAndDelete(ts.Getenv("WORK"))
+	if !ok {
+		ts.Fatalf("no bot runs")
+	}
+	end.(func())()
+}
+
+// served is the record of a running bot.
+type served struct{ store *state.Store }
+
+func (s served) Snapshot(ctx context.Context, w io.Writer) error { return s.store.Snapshot(ctx, w) }
+
+func (s served) Export(ctx context.Context, after uint64, w io.Writer) error {
+	return state.ExportAfter(ctx, s.store, after, w)
+}
+
+func (s served) Verify(ctx context.Context) control.Verdict {
+	got, err := state.Verify(ctx, s.store, nil)
+	return control.Verdict{Intact: err == nil, Rows: got.Rows, Head: got.Head}
+}
+
 // anchor sets ANCHOR to what a witness of the whole record saw.
 func anchor(ts *testscript.TestScript, path string) {
 	ctx := context.Background()
@@ -148,7 +250,7 @@ func TestVersionLine(t *testing.T) {
 // TestReadingCreatesNothing: a command that reads leaves a folder as it was.
 func TestReadingCreatesNothing(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"status"}, {"audit", "verify"}, {"audit", "export"}, {"audit", "show", "r1"}} {
+	for _, args := range [][]string{{"status"}, {"audit", "verify"}, {"audit", "export"}, {"audit", "show", "r1"}, {"audit", "pack", "r1"}, {"backup", "copy.db"}} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "bot.yml")
 		if err := os.WriteFile(path, []byte(minimal), 0o600); err != nil {

@@ -56,7 +56,7 @@ func driving(t *testing.T, w *outside) *drive {
 	}}
 }
 
-// TestForcedRotation: a dead key opens a forced rotation by itself (R10, R84),
+// TestForcedRotation: a dead key opens a forced rotation by itself (R10, R85),
 // on-call is paged, the ladder goes on, and it stands down when the key turns
 // out alive; all with the real engine.
 func TestForcedRotation(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 var flapsOf = flag.Int("sentinel.flaps", 900, "simulated flaps through the whole sentinel")
 
 // TestDeathToPage: from the death of a key at a random moment to the page takes
-// at most two sentinel intervals and 30 s (R84), with other key sets beside it
+// at most two sentinel intervals and 30 s (R85), with other key sets beside it
 // and without, and with a vendor that takes its time.
 func TestDeathToPage(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 8))

@@ -62,7 +62,7 @@ func without(all []*watch, i int) []*watch {
 }
 
 // TestDeathIsFound: from a death at a random moment to the finding takes at most
-// two intervals and the confirmation, with and without other pairs (R84).
+// two intervals and the confirmation, with and without other pairs (R85).
 func TestDeathIsFound(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(1, 2))

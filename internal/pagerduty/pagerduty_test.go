@@ -38,7 +38,7 @@ func world(t *testing.T) (*pagerdutysim.Sim, *pagerduty.Client) {
 	return sim, client(t, sim.URL(), routingKey)
 }
 
-// A page wakes people once however often it is sent, and ends (R84).
+// A page wakes people once however often it is sent, and ends (R85).
 func TestTriggerAndResolve(t *testing.T) {
 	sim, c := world(t)
 	long := strings.Repeat("ä", 1500)
