@@ -125,10 +125,14 @@ type form struct {
 	in  answers
 }
 
-// run shows fields. A person who leaves with Ctrl-C stops the command, never
-// the rotation.
+// run asks one question after the other. A person who leaves with Ctrl-C stops the
+// command, never the rotation.
 func (f *form) run(ctx context.Context, fields ...huh.Field) error {
-	err := huh.NewForm(huh.NewGroup(fields...)).WithInput(f.env.Stdin).WithOutput(f.env.Stdout).
+	groups := make([]*huh.Group, 0, len(fields))
+	for _, field := range fields {
+		groups = append(groups, huh.NewGroup(field))
+	}
+	err := huh.NewForm(groups...).WithInput(f.env.Stdin).WithOutput(f.env.Stdout).
 		WithAccessible(f.env.Getenv("TERM") == "dumb").WithShowHelp(true).RunWithContext(ctx)
 	if errors.Is(err, huh.ErrUserAborted) || err != nil && ctx.Err() == nil && errors.Is(err, io.EOF) {
 		return errStop
@@ -174,13 +178,24 @@ func (f *form) questions(ctx context.Context, o rotation.Overview, in rotation.G
 	}
 	fields = append(fields,
 		huh.NewSelect[rotation.Trigger]().Title("Why").Options(why...).Value(&in.Trigger),
-		huh.NewInput().Title("Reason").Description("Needed for everything but a scheduled rotation. It goes into the record.").Value(&in.Reason))
+		huh.NewInput().Title("Reason").Description("Needed for everything but a scheduled rotation. It goes into the record.").Value(&in.Reason).
+			Validate(func(text string) error {
+				if in.Trigger != rotation.TriggerScheduled && strings.TrimSpace(text) == "" {
+					return errors.New("say why: it is part of the record")
+				}
+				return nil
+			}))
 	var ticks []huh.Option[string]
 	for _, p := range rotation.Prerequisites() {
 		ticks = append(ticks, huh.NewOption(p.Text, p.Name))
 	}
 	fields = append(fields, huh.NewMultiSelect[string]().Title("Confirm each").Description(strings.Join(rotation.Text(rotation.StepPrecheck).Warn, " ")).
-		Options(ticks...).Value(&in.Ticks))
+		Options(ticks...).Value(&in.Ticks).Validate(func(chosen []string) error {
+		if len(chosen) < len(ticks) {
+			return errors.New("confirm each: space marks one, ctrl+a marks all")
+		}
+		return nil
+	}))
 	if o.Order != nil {
 		fields = append(fields, huh.NewConfirm().Title(fmt.Sprintf("Place the test order in step 6 (%s %s %s, paper)?", o.Order.Side, o.Order.Qty, o.Order.Symbol)).Value(&in.TestOrder))
 	}
@@ -217,7 +232,7 @@ func (f *form) pair(ctx context.Context) (rotation.Pair, error) {
 		return rotation.Pair{KeyID: secret.New(keyID), Secret: secret.New(key)}, err
 	}
 	err := f.run(ctx,
-		huh.NewInput().Title("Key ID").Description("Begins with PK.").CharLimit(pairMax).Value(&keyID),
+		huh.NewInput().Title("Key ID").Description("Begins with PK.").CharLimit(pairMax).Validate(huh.ValidateNotEmpty()).Value(&keyID),
 		huh.NewInput().Title("Secret key").Description("Shown once by Alpaca. Keep the dashboard tab open until you see ✔ sealed.").
 			EchoMode(huh.EchoModePassword).CharLimit(pairMax).Value(&key))
 	return rotation.Pair{KeyID: secret.New(keyID), Secret: secret.New(key)}, err

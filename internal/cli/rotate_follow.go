@@ -233,7 +233,6 @@ func (t *terminal) paste(ctx context.Context, o rotation.Overview) error {
 		fmt.Fprintln(t.out, "  ⚠ "+got.Problems[field])
 	}
 	if len(got.Problems) > 0 {
-		t.shown.instructed = 0
 		if t.in.pairFile != "" {
 			return errStop // the same file would say the same again
 		}

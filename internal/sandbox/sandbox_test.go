@@ -8,17 +8,33 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/raxx-app/keyturn/internal/cli"
 	"github.com/raxx-app/keyturn/internal/sim/alpacasim"
 )
 
-// TestMain lets the test binary be the bot that a World starts.
+// cliArg, as the first argument, makes the test binary be cmd/bot.
+const cliArg = "__cli"
+
+// beCLI is what cmd/bot does.
+func beCLI(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return cli.Run(ctx, cli.Env{Args: args, Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now})
+}
+
+// TestMain lets the test binary be the bot that a World starts, and cmd/bot.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == cliArg {
+		os.Exit(beCLI(os.Args[2:]))
+	}
 	if IsBot(os.Args[1:]) {
 		os.Exit(Main(context.Background(), Env{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now}))
 	}
