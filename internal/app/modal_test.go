@@ -327,7 +327,7 @@ func TestUpdatedIsForTheNamed(t *testing.T) {
 	// Somebody else gets hold of the button: the message is forwarded, say.
 	w.slack.AddChannel(slacksim.Channel{ID: m.Channel, Name: "dm", Members: []string{w.slack.Config().BotUserID, bobID, eveID}})
 	w.eve.pressIn(m, "Updated")
-	w.eve.whisper("Only the person whom this message names can press Updated.")
+	w.message(m.Channel, eveID, "Only the person whom this message names can press Updated.")
 	if now := w.message(m.Channel, "", "Press Updated"); now.Updates != 0 {
 		t.Error("the message was changed by somebody else's press")
 	}
