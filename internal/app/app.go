@@ -70,6 +70,7 @@ type parts struct {
 	outbox  *jobs.Outbox
 	ladder  *jobs.Ladder
 	clock   *clockwork
+	refusal *refusal
 	slack   *slackbot.Bot
 	health  *health
 	control *control.Server
@@ -116,8 +117,11 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 	})
 	watch := &lateClock{}
 	slackCfg := slackConfig(o, p.engine, store, p.wires)
+	p.refusal = &refusal{pager: pagerOf(cfg, p.wires, o.Now), also: o.Alarm, log: o.Log, came: make(chan error, 1), every: time.Minute}
+	slackCfg.Alarm = p.refusal.ring
 	slackCfg.Sentinel, slackCfg.Calendar, slackCfg.Snoozer, slackCfg.Acked = watch, watch, slackbot.SnoozeFunc(watch.snooze), m.acked
 	p.slack = slackbot.New(slackCfg)
+	p.refusal.connected = p.slack.Connected
 	*ends = lateEnds{slack: p.slack, engine: p.engine}
 	p.ladder = newLadder(o, p)
 	if p.clock, err = newClockwork(o, p, sets, vendor, sealer, ends); err != nil {
@@ -171,7 +175,7 @@ func slackConfig(o Options, engine *rotation.Engine, store rotation.Store, wires
 		Ops:     slackbot.Role{Group: cfg.Slack.OpsGroup, Users: cfg.Slack.OpsUsers},
 		OnCall:  slackbot.Role{Group: cfg.Slack.OncallGroup, Users: cfg.Slack.OncallUsers},
 		Owners:  owners, Developers: people,
-		Engine: engine, Store: store, Now: o.Now, Log: o.Log, Ready: o.Ready, Alarm: o.Alarm, Times: o.Times,
+		Engine: engine, Store: store, Now: o.Now, Log: o.Log, Ready: o.Ready, Times: o.Times,
 	}
 }
 
@@ -182,6 +186,7 @@ func (p *parts) run(ctx context.Context) error {
 	g.Go(func() error { return p.outbox.Run(inner) })
 	g.Go(func() error { return p.ladder.Run(inner) })
 	p.clock.run(inner, g)
+	g.Go(func() error { return p.refusal.run(inner) })
 	g.Go(func() error { return p.slack.Run(inner) })
 	g.Go(func() error { return p.health.run(inner) })
 	g.Go(func() error { return p.control.Run(inner) })
