@@ -119,7 +119,7 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 	slackCfg := slackConfig(o, p.engine, store, p.wires)
 	p.refusal = &refusal{pager: pagerOf(cfg, p.wires, o.Now), also: o.Alarm, log: o.Log, came: make(chan error, 1), every: time.Minute}
 	slackCfg.Alarm = p.refusal.ring
-	slackCfg.Sentinel, slackCfg.Calendar, slackCfg.Snoozer, slackCfg.Acked = watch, watch, slackbot.SnoozeFunc(watch.snooze), m.acked
+	slackCfg.Sentinel, slackCfg.Calendar, slackCfg.Snoozer, slackCfg.Acked = watch, watch, watch, m.acked
 	p.slack = slackbot.New(slackCfg)
 	p.refusal.connected = p.slack.Connected
 	*ends = lateEnds{slack: p.slack, engine: p.engine}
@@ -135,9 +135,16 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 		Shelf: p.engine, Archive: p.engine, Sentinel: p.clock.sentinel, Outbox: p.outbox, Connected: p.slack.Connected,
 		Zone: cfg.Schedules.Location, Now: o.Now,
 	})
+	return p, p.listen(ctx, o, store, m)
+}
+
+// listen opens the address of the health checks and the socket of the commands,
+// or neither: settings that are gone back to after a reload need both.
+func (p *parts) listen(ctx context.Context, o Options, store *writtenStore, m *metrics) (err error) {
+	cfg := o.Config
 	p.health = &health{store: store, connected: p.slack.Connected, late: p.clock.late, metrics: m.handler(), log: o.Log}
 	if err := p.health.listen(ctx, cfg.HTTP.Listen); err != nil {
-		return nil, err
+		return err
 	}
 	p.control, err = control.Listen(ctx, control.Config{
 		Path: cfg.State.Socket, Engine: p.engine, Record: record{store}, Connected: p.slack.Connected, Log: o.Log,
@@ -145,7 +152,10 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 		Person: func(login string) string { return cfg.Slack.LocalUsers[login] }, Admin: adminOf(cfg.Slack.AdminIDs),
 		Queue: p.outbox, Channel: cfg.Slack.OpsChannel, Health: healthOf(p),
 	})
-	return p, err
+	if err != nil {
+		p.health.close()
+	}
+	return err
 }
 
 // adminOf returns the audit name of a person (R62).

@@ -61,7 +61,7 @@ func newClockwork(o Options, p *parts, sets []rotation.KeySet, vendor rotation.V
 	})
 	w.sentinel = jobs.NewSentinel(jobs.SentinelConfig{
 		KeySets: sets, Vendor: vendor, Print: sealer.Print, Engine: p.engine, Outbox: p.outbox, Pager: pagerOf(cfg, p.wires, o.Now),
-		People: p.slack, Channel: cfg.Slack.OpsChannel, Every: every, Now: o.Now, Log: o.Log,
+		People: p.slack, Closer: closer, Channel: cfg.Slack.OpsChannel, Every: every, Now: o.Now, Log: o.Log,
 	})
 	return w, nil
 }
@@ -116,8 +116,8 @@ func (w *clockwork) late(context.Context) string {
 	return ""
 }
 
-// snooze implements [slackbot.Snoozer].
-func (w *clockwork) snooze(ctx context.Context, by rotation.Actor, s slackbot.Snooze) (string, error) {
+// Snooze implements [slackbot.Snoozer].
+func (w *clockwork) Snooze(ctx context.Context, by rotation.Actor, s slackbot.Snooze) (string, error) {
 	return w.reminders.Snooze(ctx, by, jobs.Snooze(s))
 }
 

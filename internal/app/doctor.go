@@ -83,7 +83,7 @@ func (d Doctor) Examine(ctx context.Context) []Finding {
 		return []Finding{bad("settings", "consumers", err)}
 	}
 	e.stored = make([]storedPair, len(e.sets))
-	checks := []check{e.running, e.state, e.disk, e.listen, e.slackAndPeople, e.night}
+	checks := []check{e.running, e.state, e.disk, e.settings, e.listen, e.slackAndPeople, e.night}
 	for i, set := range e.sets {
 		checks = append(checks, e.vault(set), e.syncs(set), e.pair(i))
 		for _, t := range set.Targets {
@@ -134,6 +134,10 @@ func again(fix string) string {
 		"then press Retry", "then run bot doctor again",
 		"Press Retry", "Run bot doctor again",
 		"press Retry", "run bot doctor again",
+		// A bot does, bot doctor does not.
+		"It may still be restarting; the bot tries again by itself.", "It may still be restarting: run bot doctor again.",
+		"Nothing to do: the bot tries again.", "Run bot doctor again in a minute.",
+		"; the bot tries again by itself.", "; then run bot doctor again.",
 	).Replace(fix)
 	if fix == "" {
 		return "Run bot doctor again; if it stays, look at the bot's log."

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -98,6 +99,22 @@ func (e *examination) listen(ctx context.Context) []Finding {
 		return []Finding{bad(areaMachine, name, err)}
 	}
 	return []Finding{fine(areaMachine, name, "free")}
+}
+
+// settings looks who else can change the settings: whoever can says where secrets
+// are sent, and who is ops. Nothing is said if nobody can.
+func (e *examination) settings(context.Context) []Finding {
+	info, err := os.Stat(e.Config.File)
+	if e.Config.File == "" || err != nil || info.Mode().Perm()&0o022 == 0 {
+		return nil
+	}
+	say, who := broken, "Every user of this machine"
+	if info.Mode().Perm()&0o002 == 0 { // many systems give each user a group of their own
+		say, who = warned, "Every member of its group"
+	}
+	return []Finding{say(areaMachine, "settings", "settings_writable",
+		fmt.Sprintf("%s can change %s (mode %04o), and so say where secrets are sent and who may rotate.", who, e.Config.File, info.Mode().Perm()),
+		"Look whether somebody has, then run: chmod go-w "+e.Config.File+".")}
 }
 
 // disk looks whether the state can be written and grow.

@@ -56,13 +56,16 @@ func (e *examination) syncs(set rotation.KeySet) check {
 }
 
 // pair asks Alpaca about the stored pair. What keeps it from reading one is the
-// vault's finding.
+// vault's finding; that nobody asked Alpaca is one too.
 func (e *examination) pair(i int) check {
 	return func(ctx context.Context) []Finding {
 		const name = "stored pair"
 		set := e.sets[i]
 		stored, err := set.Vault.Read(ctx)
-		if err != nil || stored.Pair.Empty() {
+		switch {
+		case err != nil:
+			return []Finding{warned(set.Name, name, "pair_not_read", "Alpaca was not asked: the stored pair could not be read.", "Mend what the line \"vault\" says, then run bot doctor again.")}
+		case stored.Pair.Empty():
 			return nil
 		}
 		probe := e.clients.alpaca.Probe(ctx, stored.Pair)

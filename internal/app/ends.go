@@ -46,6 +46,11 @@ func (l *lateEnds) Note(ctx context.Context, to string, n rotation.Note, again b
 // Reach implements [jobs.Reacher].
 func (l *lateEnds) Reach(ctx context.Context, to string) error { return l.slack.Reach(ctx, to) }
 
+// ClosePage implements [jobs.Closer].
+func (l *lateEnds) ClosePage(ctx context.Context, at jobs.Ref, o rotation.Overview) error {
+	return l.slack.ClosePage(ctx, rotation.Posted(at), o)
+}
+
 // CloseNote implements [jobs.Closer].
 func (l *lateEnds) CloseNote(ctx context.Context, at jobs.Ref, past rotation.Record) error {
 	return l.slack.CloseNote(ctx, rotation.Posted(at), past)

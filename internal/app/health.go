@@ -53,6 +53,13 @@ func (h *health) listen(ctx context.Context, addr string) error {
 	return nil
 }
 
+// close gives up an address that was never served.
+func (h *health) close() {
+	if h.ln != nil {
+		_ = h.ln.Close()
+	}
+}
+
 // run serves until ctx ends.
 func (h *health) run(ctx context.Context) error {
 	if h.ln == nil {

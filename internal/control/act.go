@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/raxx-app/keyturn/internal/commands"
+	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/rotation"
 	"github.com/raxx-app/keyturn/internal/secret"
 )
@@ -56,8 +60,12 @@ func (s *Server) act(ctx context.Context, r *http.Request) (any, error) {
 	if !ok {
 		return nil, badRequest("there is no such act here")
 	}
+	in.Reason = strings.TrimSpace(in.Reason)
 	if err := in.check(); err != nil {
 		return nil, err
+	}
+	if in.aboutKeySet() {
+		in.Rotation = "" // the gate and the record are told of what the act is done to
 	}
 	about, err := s.subject(ctx, in.Rotation, in.KeySet)
 	if err != nil {
@@ -79,8 +87,11 @@ func (s *Server) paste(ctx context.Context, r *http.Request) (any, error) {
 	if in.Rotation == "" {
 		return nil, badRequest("it does not say what it is about")
 	}
-	if secret.KeyLike(in.Reason) {
+	if in.Reason = strings.TrimSpace(in.Reason); secret.KeyLike(in.Reason) {
 		return nil, keyLikeError()
+	}
+	if tooLong(in.Reason) {
+		return nil, tooLongError()
 	}
 	about, err := s.subject(ctx, in.Rotation, "")
 	if err != nil {
@@ -97,6 +108,12 @@ func (s *Server) paste(ctx context.Context, r *http.Request) (any, error) {
 // subject says what an act is about, as the gate wants to know it.
 func (s *Server) subject(ctx context.Context, id rotation.ID, keyset string) (commands.Subject, error) {
 	if id == "" {
+		if !slices.Contains(s.cfg.Engine.KeySets(), keyset) { // what was typed goes into no record
+			return commands.Subject{}, &fault.Error{
+				Kind: fault.NotFound, Reason: "no_keyset", Op: "control.act",
+				User: "There is no key set " + strconv.Quote(keyset) + ".", Fix: "Configured: " + strings.Join(s.cfg.Engine.KeySets(), ", ") + ".",
+			}
+		}
 		open, err := s.cfg.Engine.Active(ctx, keyset)
 		if errors.Is(err, rotation.ErrNotFound) {
 			return commands.Subject{KeySet: keyset}, nil

@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 	"slices"
+	"strconv"
+	"unicode/utf8"
 
 	"github.com/raxx-app/keyturn/internal/commands"
 	"github.com/raxx-app/keyturn/internal/fault"
@@ -141,10 +143,15 @@ func plain(f func(context.Context, Acts, rotation.Actor, Request) error) doer {
 	}
 }
 
+// aboutKeySet reports whether the act is about a key set, and not a rotation.
+func (r Request) aboutKeySet() bool {
+	return slices.Contains([]commands.Act{commands.ActStart, commands.ActReset, commands.ActAdoptByHand}, r.Act)
+}
+
 // check finds what no engine needs to be asked about.
 func (r Request) check() error {
 	about := r.Rotation != ""
-	if slices.Contains([]commands.Act{commands.ActStart, commands.ActReset, commands.ActAdoptByHand}, r.Act) {
+	if r.aboutKeySet() {
 		about = r.KeySet != ""
 	}
 	if !about {
@@ -157,7 +164,23 @@ func (r Request) check() error {
 	if slices.ContainsFunc(texts, secret.KeyLike) {
 		return keyLikeError()
 	}
+	if slices.ContainsFunc(texts, tooLong) {
+		return tooLongError()
+	}
 	return nil
+}
+
+// textMax is how long a reason may be, in characters, as in Slack's inputs: it
+// goes into a message there, and into a row that nobody can shorten.
+const textMax = 500
+
+func tooLong(text string) bool { return utf8.RuneCountInString(text) > textMax }
+
+func tooLongError() error {
+	return &fault.Error{
+		Kind: fault.Invalid, Reason: "reason_too_long", Op: "control.act",
+		User: "A reason may have " + strconv.Itoa(textMax) + " characters at most.", Fix: "Say it in one sentence.",
+	}
 }
 
 func badRequest(what string) error {

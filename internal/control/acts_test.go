@@ -91,6 +91,9 @@ func TestBadRequests(t *testing.T) {
 		"key as why":      {control.Request{Act: commands.ActCancel, Rotation: "r1", Why: key}, "key_in_reason"},
 		"key as reason":   {control.Request{Act: commands.ActCancel, Rotation: "r1", Reason: key}, "key_in_reason"},
 		"key in step 1":   {control.Request{Act: commands.ActGoOn, Rotation: "r1", GoOn: &rotation.GoOn{PassWhy: key}}, "key_in_reason"},
+		"no such key set": {control.Request{Act: commands.ActStart, KeySet: "<!channel>", Reason: "x"}, "no_keyset"},
+		"a long why":      {control.Request{Act: commands.ActCancel, Rotation: "r1", Why: strings.Repeat("x ", 251)}, "reason_too_long"},
+		"a long reason":   {control.Request{Act: commands.ActStart, KeySet: "prod", Reason: strings.Repeat("x ", 251)}, "reason_too_long"},
 		"more than 64 kB": {control.Request{Act: commands.ActCancel, Rotation: "r1", Why: strings.Repeat("x ", 40<<10)}, "bad_request"},
 	} {
 		_, err := c.Act(t.Context(), tt.in)
@@ -141,6 +144,35 @@ func TestUnmapped(t *testing.T) {
 	note := rotation.Note{Kind: rotation.NoteBreakGlass, Rotation: "r1", KeySet: "prod", Data: map[string]string{"people": me, "what": "retry", "why": "Slack is down", "since": "2026-05-06T12:00:00Z"}}
 	if diff := cmp.Diff(map[string]rotation.Note{"breakglass/r1/" + control.Login(): note}, d.notes); diff != "" {
 		t.Errorf("notes: one for a login and a rotation (-want +got):\n%s", diff)
+	}
+}
+
+// TestAboutWhatItDoes: an act that opens a rotation of one key set cannot pass the
+// gate, and stand in the record, as one on the exposed rotation of another.
+func TestAboutWhatItDoes(t *testing.T) {
+	t.Parallel()
+	for _, act := range []commands.Act{commands.ActStart, commands.ActReset, commands.ActAdoptByHand} {
+		d := new(desk)
+		in := control.Request{Act: act, KeySet: "new", Rotation: "r1", Item: "api", Why: "w", Reason: "night"}
+		if _, err := attend(t, d, "U0ADA").Act(t.Context(), in); err != nil || d.about != (commands.Subject{KeySet: "new"}) {
+			t.Errorf("%s of new, naming r1 of prod: %v, the gate was asked about %+v, want new and nothing exposed", act, err, d.about)
+		}
+		if _, err := attend(t, d, "").Act(t.Context(), in); err != nil || len(d.rows) != 1 || d.rows[0].Rotation != "" || d.rows[0].KeySet != "new" {
+			t.Errorf("%s as break-glass: %v, rows %+v, want one about new", act, err, d.rows)
+		}
+	}
+}
+
+// TestBlankReason: space is no reason, neither for an act nor for a pair.
+func TestBlankReason(t *testing.T) {
+	t.Parallel()
+	d := new(desk)
+	c := attend(t, d, "")
+	const blank = " \t\n\u00a0 "
+	_, actErr := c.Act(t.Context(), control.Request{Act: commands.ActTakeOver, Rotation: "r1", Reason: blank})
+	_, pasteErr := c.Paste(t.Context(), "r1", rotation.Pair{KeyID: secret.New("PK1"), Secret: secret.New("s")}, blank)
+	if fault.ReasonOf(actErr) != "reason_needed" || fault.ReasonOf(pasteErr) != "reason_needed" || len(d.said()) > 0 {
+		t.Errorf("with a blank reason: %v, %v, calls %q, want reason_needed twice and nothing done", actErr, pasteErr, d.said())
 	}
 }
 

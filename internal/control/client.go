@@ -34,13 +34,13 @@ type Client struct {
 }
 
 // Dial returns a client for the socket at path. It connects with the first
-// question, and anew after the bot was restarted.
+// question, and anew after the bot was restarted. It talks to nobody but the
+// bot's user and root: another one gets nothing, and every method returns a
+// *fault.Error, Denied with the reason socket_foreign.
 func Dial(path string) *Client {
 	client := func(limit time.Duration) *http.Client {
 		return &http.Client{Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, "unix", path)
-			},
+			DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return reach(ctx, path) },
 			ResponseHeaderTimeout: limit,
 			MaxIdleConns:          2,
 		}}
@@ -180,6 +180,8 @@ func (c *Client) send(ctx context.Context, via *http.Client, method, path string
 		return nil, fmt.Errorf("ask the bot: %w", errors.Join(ErrNobody, err))
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("ask the bot: %w", ctx.Err())
+	case fault.ReasonOf(err) == "socket_foreign":
+		return nil, fmt.Errorf("ask the bot: %w", err)
 	case err != nil:
 		return nil, &fault.Error{
 			Kind: fault.Unknown, Reason: "bot_silent", Op: "control.Client", Err: err,

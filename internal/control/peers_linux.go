@@ -1,9 +1,11 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"syscall"
 )
 
@@ -30,4 +32,23 @@ func peerOf(conn net.Conn) (uid, pid int, err error) {
 		return 0, 0, fmt.Errorf("ask who is there: %w", credErr)
 	}
 	return int(cred.Uid), int(cred.Pid), nil
+}
+
+// ownerOf returns the user whose the file at path is; -1 if that is not known.
+func ownerOf(path string) int {
+	info, err := os.Stat(path)
+	if err != nil {
+		return -1
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return -1
+	}
+	return int(st.Uid)
+}
+
+// listen makes the socket, with the mode that the umask gives it: nobody gets
+// past peers.Accept.
+func listen(ctx context.Context, path string) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(ctx, "unix", path)
 }

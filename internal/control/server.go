@@ -95,11 +95,11 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 	if err := sweep(ctx, cfg.Path); err != nil {
 		return nil, err
 	}
-	ln, err := new(net.ListenConfig).Listen(ctx, "unix", cfg.Path)
+	ln, err := listen(ctx, cfg.Path)
 	if err != nil {
 		return nil, socketFault(cfg.Path, err)
 	}
-	// Between the two calls others may connect, but not past peers.Accept.
+	// Before this others may connect, but not past peers.Accept.
 	if err := os.Chmod(cfg.Path, 0o600); err != nil {
 		return nil, errors.Join(socketFault(cfg.Path, err), ln.Close())
 	}

@@ -139,18 +139,9 @@ func (l *Ladder) note(o rotation.Overview, w rotation.Waiting, ep episode, c cal
 // hider returns a function that hides the account numbers that a rotation
 // knows, but for their last four: owners and the channel read the note.
 func hider(o rotation.Overview) func(string) string {
-	numbers := []string{o.Past.Baseline.Number}
-	if s := o.Rotation.Snapshot; s != nil {
-		numbers = append(numbers, s.Account.Number)
-	}
-	for _, c := range o.Rotation.Candidates {
-		numbers = append(numbers, c.Account.Number)
-	}
 	var pairs []string
-	for _, n := range numbers {
-		if n != "" {
-			pairs = append(pairs, n, rotation.Masked(n))
-		}
+	for _, n := range o.Numbers() {
+		pairs = append(pairs, n, rotation.Masked(n))
 	}
 	return strings.NewReplacer(pairs...).Replace
 }

@@ -195,9 +195,43 @@ func (p *pages) end(ctx context.Context, pg page, o rotation.Overview) error {
 			return p.again(ctx, pg, "resolve", err)
 		}
 	}
+	if p.cfg.Closer != nil {
+		if err := p.closeAll(ctx, pg, o); err != nil {
+			return p.again(ctx, pg, "end the page in Slack", err)
+		}
+	}
 	key := pagePrefix + string(pg.Rotation)
 	if _, err := p.cfg.Outbox.keep(ctx, []rotation.Cond{{Key: key, Rev: pg.rev}}, rotation.Op{Key: key, Delete: true}); err != nil {
 		return err
+	}
+	return nil
+}
+
+// closeAll changes every page that was delivered: nobody who opens it later
+// reads that trading fails, or is asked to start. One that is gone, or no longer
+// ours to change, is left.
+func (p *pages) closeAll(ctx context.Context, pg page, o rotation.Overview) error {
+	kvs, err := p.cfg.Outbox.cfg.Store.List(ctx, toldPrefix+forcedKey(pg.Rotation, ""), "", 0)
+	if err != nil {
+		return &fault.Error{Kind: fault.Transient, Reason: "not_read", Op: "jobs.pages", Err: err}
+	}
+	for _, kv := range kvs {
+		var t told
+		if err := json.Unmarshal(kv.Value, &t); err != nil {
+			return fmt.Errorf("decode %s: %w", kv.Key, err)
+		}
+		if !t.delivered() || t.Ref.TS == "" {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, callLimit)
+		err := p.cfg.Closer.ClosePage(limited, t.Ref, o)
+		cancel()
+		switch {
+		case err != nil && (ctx.Err() != nil || passes(err)):
+			return err
+		case err != nil:
+			p.cfg.Log.InfoContext(ctx, "page not changed", slog.String("rotation", string(pg.Rotation)), slog.Any("error", err))
+		}
 	}
 	return nil
 }

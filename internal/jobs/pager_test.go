@@ -65,6 +65,60 @@ func TestPagerFails(t *testing.T) {
 	}
 }
 
+// Once the key set is rotated, a page that was read does not say for ever that
+// trading fails: it is changed, also if Slack does not answer at first.
+func TestPageIsEnded(t *testing.T) {
+	watching(t, 1, func(t *testing.T, w *outside) {
+		c := &closer{errs: []error{transient()}}
+		w.closer = c
+		w.dead("a")
+		w.run(w.store)
+		sleep(time.Minute)
+		if diff := cmp.Diff([]string{"forced U0BOB"}, w.told()); diff != "" {
+			t.Fatalf("people told (-want +got):\n%s", diff)
+		}
+		keys, _ := w.phone.keys()
+		w.tower.mu.Lock()
+		err := w.tower.end(rotation.ID(keys[0]), rotation.Completed)
+		w.tower.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.asks(nil)
+		sleep(2 * time.Minute)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.refs) != 1 || c.refs[0].TS == "" {
+			t.Errorf("messages changed: %v, want the page", c.refs)
+		}
+		if left, _ := w.store.List(t.Context(), "page/", "", 0); len(left) != 0 {
+			t.Errorf("%d pages left, want none", len(left))
+		}
+	})
+}
+
+// The pair that ends a forced rotation is watched as any other, within two
+// intervals: a dead pair is asked slowly only while nobody works on it.
+func TestNewPairIsWatchedSoon(t *testing.T) {
+	watching(t, 1, func(t *testing.T, w *outside) {
+		w.dead("a")
+		w.run(w.store)
+		sleep(6 * time.Minute) // a dead pair was asked a moment ago, and the next time in five minutes
+		keys, _ := w.phone.keys()
+		w.vaults["a"].set(func() { w.vaults["a"].pair = pairOf("z") })
+		w.tower.mu.Lock()
+		err := w.tower.end(rotation.ID(keys[0]), rotation.Completed)
+		w.tower.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sleep(2 * time.Minute)
+		if w.probes["z"] == 0 {
+			t.Error("the new pair was not asked within two minutes")
+		}
+	})
+}
+
 // A person who has it in hand stops the page, as far as it could not be sent:
 // nobody else is woken.
 func TestTakenIsNotPaged(t *testing.T) {

@@ -45,6 +45,8 @@ type Scribe interface {
 // Its errors mean what those of [Poster.Update] mean.
 type Closer interface {
 	CloseNote(ctx context.Context, at Ref, past rotation.Record) error
+	// ClosePage does the same to a page: it says how the forced rotation ended.
+	ClosePage(ctx context.Context, at Ref, o rotation.Overview) error
 }
 
 // A RemindersConfig is what [Reminders] work with. Owners, Facts, Closer and

@@ -35,6 +35,13 @@ func (c *closer) CloseNote(_ context.Context, at jobs.Ref, past rotation.Record)
 	return nil
 }
 
+func (c *closer) ClosePage(_ context.Context, at jobs.Ref, o rotation.Overview) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refs, c.due = append(c.refs, at), string(o.Rotation.Outcome)
+	return nil
+}
+
 // A completed rotation kills pending reminders: what waits is taken back within
 // one scan, what was delivered is changed, each message once, also if Slack
 // fails or the bot is stopped in between, and a press is answered as over.

@@ -45,6 +45,7 @@ type SentinelConfig struct {
 	Outbox  *Outbox
 	Pager   Pager // nil: only Slack is told
 	People  People
+	Closer  Closer         // ends pages of a rotation that is over; nil: they stay as they are
 	Channel string         // the ops channel
 	Every   cron.Schedule  // when a pair is probed
 	Rand    func() float64 // in [0, 1); nil: the usual one

@@ -105,7 +105,8 @@ type handed struct {
 // byHand asks every consumer whose pair can be read back. One that works and
 // belongs to the same account, but is not the stored one, means that somebody
 // rotated by hand: trading is fine, and a forced rotation would break it. What
-// cannot be read in time does not hold up the page.
+// cannot be read in time does not hold up the page, and what no paste would pass
+// with is not tried: a live key is sent nowhere.
 func (s *Sentinel) byHand(ctx context.Context, g *guard, gr ground, pair rotation.Pair) (handed, bool) {
 	expected := g.known.Owner
 	if b := gr.past.Baseline; b.ID != "" {
@@ -129,7 +130,7 @@ func (s *Sentinel) byHand(ctx context.Context, g *guard, gr ground, pair rotatio
 				s.failed(ctx, g, "a consumer's pair could not be read", err)
 				return
 			}
-			if has.Empty() || has.Equal(pair) || !s.pace.wait(ctx, 1) {
+			if !has.Shaped() || has.Equal(pair) || !s.pace.wait(ctx, 1) {
 				return
 			}
 			if p := s.cfg.Vendor.Probe(ctx, has); p.Verdict == rotation.Valid && p.Account.Same(expected) {

@@ -35,7 +35,7 @@ func (s *Sentinel) keepers(ctx context.Context, g *guard) {
 	if !slices.ContainsFunc(g.set.Targets, func(t rotation.Target) bool { _, ok := t.Consumer.(rotation.Keeper); return ok }) {
 		return
 	}
-	wait := time.Duration(s.cfg.Rand() * float64(time.Minute))
+	wait := time.Duration(s.cfg.Rand() * float64(min(time.Minute, s.interval()))) // whoever has the pair asked more often wants to know sooner
 	for pause(ctx, wait) {
 		if err := s.drift(ctx, g); err != nil && ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, "not every consumer could be compared with what it was given", slog.String("keyset", g.set.Name), slog.Any("error", err))

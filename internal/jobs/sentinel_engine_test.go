@@ -61,6 +61,8 @@ func driving(t *testing.T, w *outside) *drive {
 // out alive; all with the real engine.
 func TestForcedRotation(t *testing.T) {
 	watching(t, 1, func(t *testing.T, w *outside) {
+		over := &closer{}
+		w.closer = over
 		d := driving(t, w)
 		defer d.stop()
 		sleep(5 * time.Minute)
@@ -90,6 +92,9 @@ func TestForcedRotation(t *testing.T) {
 		}
 		if _, open := w.phone.keys(); open != 0 {
 			t.Errorf("%d alerts open, want none", open)
+		}
+		if len(over.refs) != 1 || over.due != string(rotation.StoodDown) {
+			t.Errorf("%d pages were ended as %q, want Bob's, as stood down", len(over.refs), over.due)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/rotation"
+	"github.com/raxx-app/keyturn/internal/secret"
 )
 
 // A box stands in for a consumer whose pair can be read back, and which can tell
@@ -83,6 +84,7 @@ func TestByHand(t *testing.T) {
 			b.pair.Secret = pairOf("").Secret
 			b.pair = rotation.Pair{KeyID: b.pair.KeyID}
 		}, []string{"forced U0BOB"}},
+		{"works with the space in it cut off", func(_ *outside, b *box) { b.pair.Secret = secret.New(b.pair.Secret.Reveal() + " ") }, []string{"forced U0BOB"}},
 		{"another account", func(w *outside, _ *box) {
 			past := w.tower.past["a"]
 			past.Baseline = accountOf("q")

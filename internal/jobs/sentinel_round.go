@@ -152,8 +152,8 @@ func (s *Sentinel) after(g *guard, gr ground, p rotation.Probe, soon bool) time.
 	switch {
 	case soon:
 		d = min(d, againSoon)
-	case gr.open != "": // the engine asks as well
-		d = max(d, every)
+	case gr.open != "": // the engine asks as well; what ends it brings a pair that is to be watched soon
+		d = max(every, time.Duration(p.Wait)*time.Second)
 	case p.Reason == "rate_limited": // and did not say for how long
 		d = max(d, doubtFor)
 	}

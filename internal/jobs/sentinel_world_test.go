@@ -211,6 +211,8 @@ type outside struct {
 	stop   func()
 	s      *jobs.Sentinel
 	box    *jobs.Outbox
+
+	closer jobs.Closer // may be nil
 }
 
 // outsideOf has n key sets, named a, b, c …, whose pairs work.
@@ -234,7 +236,7 @@ func outsideOf(t *testing.T, n int) *outside {
 
 // pairOf is a pair whose key ID ends in name.
 func pairOf(name string) rotation.Pair {
-	return rotation.Pair{KeyID: secret.New("PKTESTKEY" + name), Secret: secret.New("secret-of-" + name)}
+	return rotation.Pair{KeyID: secret.New("PKTESTKEY" + name), Secret: secret.New("secret/of/" + name)}
 }
 
 func accountOf(name string) rotation.Account {
@@ -279,7 +281,7 @@ func (w *outside) run(store rotation.Store) {
 	w.box = jobs.New(jobs.Config{Store: store, Engine: w.engine, Poster: w.world, Reacher: w.world, Now: time.Now, Log: slog.New(slog.DiscardHandler), Scan: w.scan})
 	w.s = jobs.NewSentinel(jobs.SentinelConfig{
 		KeySets: w.sets, Vendor: w, Print: w.print, Engine: w.engine, Outbox: w.box,
-		Pager: w.phone, People: w.floor, Channel: "C0OPS", Every: cron.Every(w.every), Rand: w.random, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Pager: w.phone, People: w.floor, Closer: w.closer, Channel: "C0OPS", Every: cron.Every(w.every), Rand: w.random, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var wg sync.WaitGroup

@@ -23,6 +23,7 @@ const holdsLimit = 15 * time.Second
 //   - Invalid, no_reason: why is empty;
 //   - NotFound, not_a_holder: no such consumer, or its pair cannot be read;
 //   - NotFound, holds_nothing: it has no whole pair;
+//   - Invalid, held_odd: what it has cannot be a pair of a paper account;
 //   - Conflict, pair_in_use: it has the stored pair;
 //   - Conflict, stored_works: the stored pair works, so nothing was rotated;
 //   - Conflict, held_dead: its pair is rejected;
@@ -83,6 +84,13 @@ func holds(ctx context.Context, set *KeySet, consumer string) (Pair, error) {
 		return Pair{}, &fault.Error{
 			Kind: fault.NotFound, Reason: "holds_nothing", Op: "rotation.AdoptByHand",
 			User: consumer + " does not hold a whole pair.", Fix: "Rotate with /rotate-alpaca-paper instead.",
+		}
+	}
+	if !p.Shaped() {
+		return Pair{}, &fault.Error{
+			Kind: fault.Invalid, Reason: "held_odd", Op: "rotation.AdoptByHand",
+			User: "What " + consumer + " holds cannot be a pair of a paper account: it is a live or broker key, the two halves are swapped, or there is space or another odd character in it. It was sent nowhere.",
+			Fix:  "Correct it there and press Adopt it again, or rotate with /rotate-alpaca-paper instead.",
 		}
 	}
 	return p, nil

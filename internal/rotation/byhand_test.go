@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/rotation"
+	"github.com/raxx-app/keyturn/internal/secret"
 )
 
 // byHand lets somebody generate and give the pair to the consumer api only.
@@ -14,6 +15,15 @@ func (b *bench) byHand() rotation.Pair {
 	p := b.w.click("acc-1", "HAND")
 	b.w.set(func() { b.w.applied["api"] = p })
 	return p
+}
+
+// odd is byHand, with something around both halves of what api holds: trimmed, as a
+// request's header is, it would work.
+func (b *bench) odd(before, behind string) {
+	b.t.Helper()
+	p := b.byHand()
+	around := func(s secret.Text) secret.Text { return secret.New(before + s.Reveal() + behind) }
+	b.w.set(func() { b.w.applied["api"] = rotation.Pair{KeyID: around(p.KeyID), Secret: around(p.Secret)} })
 }
 
 // Section 8 of the design: a key that was rotated by hand is adopted from the
@@ -68,6 +78,10 @@ func TestAdoptByHandRefused(t *testing.T) {
 		{"no such consumer", "prod", "nope", func(*bench) {}, "not_a_holder"},
 		{"cannot be read back", "prod", "demo", func(*bench) {}, "not_a_holder"},
 		{"holds nothing", "prod", "ci", func(b *bench) { b.byHand() }, "holds_nothing"},
+		{"holds a pair with space behind it", "prod", "api", func(b *bench) { b.odd("", " ") }, "held_odd"},
+		{"holds a pair with a line break", "prod", "api", func(b *bench) { b.odd("", "\n") }, "held_odd"},
+		{"holds a pair in quotes", "prod", "api", func(b *bench) { b.odd("'", "'") }, "held_odd"},
+		{"holds a live key", "prod", "api", func(b *bench) { b.odd("AK", "") }, "held_odd"},
 		{"holds the stored pair", "prod", "api", func(b *bench) { b.w.applied["api"] = b.w.vault.Pair }, "pair_in_use"},
 		{"the stored pair works", "prod", "api", func(b *bench) { b.byHand(); b.revive() }, "stored_works"},
 		{"its pair is dead, too", "prod", "api", func(b *bench) { b.byHand(); b.w.click("acc-1", "NEW1") }, "held_dead"},

@@ -119,3 +119,24 @@ type Prerequisite struct {
 	Text string
 	Hint string // shown smaller; may be empty
 }
+
+// Numbers returns every account number that a text of the rotation may hold
+// whole. Only its operator may read them so; everybody else sees them as
+// [Masked] makes them. A number may be there twice.
+func (o *Overview) Numbers() []string {
+	r := &o.Rotation
+	accounts := []*Account{&o.Past.Baseline, r.OldOwner, r.Adopted}
+	if r.Snapshot != nil {
+		accounts = append(accounts, &r.Snapshot.Account)
+	}
+	for i := range r.Candidates {
+		accounts = append(accounts, &r.Candidates[i].Account)
+	}
+	var numbers []string
+	for _, a := range accounts {
+		if a != nil && a.Number != "" {
+			numbers = append(numbers, a.Number)
+		}
+	}
+	return numbers
+}

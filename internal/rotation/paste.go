@@ -90,6 +90,15 @@ func CheckPaste(p, old Pair) (problems map[string]string, warning string) {
 	return nil, warning
 }
 
+// Shaped reports whether p could be the pair of a paper account, character by
+// character, as what is pasted has to be. A pair that comes from elsewhere must be
+// too before it is tried or taken: a live key is sent nowhere, and space at an end,
+// which does not survive a request's header, would be stored everywhere.
+func (p Pair) Shaped() bool {
+	problems, _ := CheckPaste(p, Pair{})
+	return problems == nil
+}
+
 // checkShape looks at prefixes and characters (facts of alpaca's key formats
 // are observed, not promised, so lengths only warn).
 func checkShape(p Pair, complain func(field, text string)) {

@@ -109,6 +109,28 @@ func TestActsForward(t *testing.T) {
 	}
 }
 
+// TestNumberOfTheOldPair: the account whose number only the old pair's own answer
+// gave, where no snapshot could be taken, is named in texts too.
+func TestNumberOfTheOldPair(t *testing.T) {
+	const number = "27315046" // as only an account that we know can be recognized
+	r := rotation.Rotation{ID: "rabcdefghij", KeySet: "prod", Operator: rotation.Actor{ID: ada}, OldOwner: &rotation.Account{ID: "a", Number: number}}
+	for i, name := range rotation.StepNames() {
+		r.Steps = append(r.Steps, rotation.Step{Number: i + 1, Name: name, State: rotation.Pending})
+	}
+	s := r.Step(rotation.StepValidate)
+	s.State, s.Problem = rotation.Failed, rotation.Problem{Reason: "other_account", Text: "This pair belongs to account X, but " + number + " was expected.", Fix: "Generate in account " + number + "."}
+	o := rotation.Overview{Rotation: r}
+	for what, v := range map[string]any{"eve's overview": forViewer(o, eve), "eve's view": modals.StepFor(forViewer(o, eve), eve), "the channel's message": modals.Channel(o)} {
+		body, err := json.Marshal(v)
+		if err != nil || strings.Contains(string(body), number) {
+			t.Errorf("%s holds the account's whole number (%v): %s", what, err, body)
+		}
+	}
+	if o.Rotation.OldOwner.Number != number {
+		t.Error("the overview itself was changed")
+	}
+}
+
 // TestNumbersAreWholeForTheOperatorOnly: in every view, the one to adopt an
 // account included.
 func TestNumbersAreWholeForTheOperatorOnly(t *testing.T) {

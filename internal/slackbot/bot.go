@@ -71,12 +71,14 @@ type Bot struct {
 	gate      *commands.Gate
 	views     *views
 	taking    sync.Mutex // held by whoever takes a rotation that nobody has
-	home      *home
-	checking  singleflight.Group // by key set
-	seen      *seen
-	lines     *lines
-	workers   chan struct{}  // one for each envelope that is handled
-	handlers  sync.WaitGroup // the same
+
+	introduced sync.Once // of the wait in Check
+	home       *home
+	checking   singleflight.Group // by key set
+	seen       *seen
+	lines      *lines
+	workers    chan struct{}  // one for each envelope that is handled
+	handlers   sync.WaitGroup // the same
 }
 
 // New returns a bot that does nothing until Run is called.

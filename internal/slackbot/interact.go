@@ -143,9 +143,16 @@ func (b *Bot) follow(ctx context.Context, view, user string, id rotation.ID, ans
 func (b *Bot) check(ctx context.Context, who rotation.Actor, act commands.Act, id rotation.ID) error {
 	about := commands.Subject{Rotation: id}
 	if o, err := b.cfg.Engine.Look(ctx, id); err == nil {
-		about.KeySet, about.Exposed = o.Rotation.KeySet, o.Rotation.Outcome == rotation.Open && o.Rotation.Exposure().Running
+		about = aboutOf(o)
 	}
 	return b.gate.Check(ctx, who, act, about)
+}
+
+// aboutOf is what the gate is asked about a rotation.
+func aboutOf(o rotation.Overview) commands.Subject {
+	return commands.Subject{
+		Rotation: o.Rotation.ID, KeySet: o.Rotation.KeySet, Exposed: o.Rotation.Outcome == rotation.Open && o.Rotation.Exposure().Running,
+	}
 }
 
 // refusal turns an error into words for the person.

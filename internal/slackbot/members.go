@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/raxx-app/keyturn/internal/commands"
 	"github.com/raxx-app/keyturn/internal/rotation"
@@ -38,7 +39,22 @@ func (b *Bot) Members(role string) []string {
 }
 
 // Check decides whether by may do act, as for everybody who presses something in
-// Slack (section 5 of the design): terminals pass the same gate.
+// Slack (section 5 of the design): terminals pass the same gate. A bot that a
+// command has just started does not know anybody yet: the first Check waits up to
+// 2 s for Slack's first word, so that somebody in ops is not made to break glass,
+// and somebody who is not in ops cannot.
 func (b *Bot) Check(ctx context.Context, by rotation.Actor, act commands.Act, about commands.Subject) error {
+	b.introduced.Do(func() {
+		timer := time.NewTimer(introLimit)
+		defer timer.Stop()
+		select {
+		case <-b.roster.ready:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	})
 	return b.gate.Check(ctx, by, act, about)
 }
+
+// introLimit is how long a terminal waits for Slack to say who is who.
+const introLimit = 2 * time.Second

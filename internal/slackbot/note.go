@@ -70,7 +70,8 @@ func (b *Bot) noteAct(ctx context.Context, call slack.InteractionCallback, who r
 }
 
 // checkBind passes the gate for a button: for the rotation that it is bound to,
-// or for the key set.
+// or for the key set. One that names a rotation of another key set is not ours:
+// the gate would be asked about one, and the other be acted on.
 func (b *Bot) checkBind(ctx context.Context, who rotation.Actor, act commands.Act, bind modals.Bind) error {
 	if bind.KeySet == "" {
 		return b.check(ctx, who, act, bind.Rotation)
@@ -78,10 +79,17 @@ func (b *Bot) checkBind(ctx context.Context, who rotation.Actor, act commands.Ac
 	about := commands.Subject{KeySet: bind.KeySet}
 	if id, err := b.cfg.Engine.Active(ctx, bind.KeySet); err == nil {
 		if o, err := b.cfg.Engine.Look(ctx, id); err == nil {
-			about.Rotation, about.Exposed = id, o.Rotation.Outcome == rotation.Open && o.Rotation.Exposure().Running
+			about = aboutOf(o)
 		}
 	}
-	return b.gate.Check(ctx, who, act, about)
+	if err := b.gate.Check(ctx, who, act, about); err != nil || bind.Rotation == "" {
+		return err
+	}
+	// The rotation can be another than the open one, or a fingerprint.
+	if o, err := b.cfg.Engine.Look(ctx, bind.Rotation); err == nil && o.Rotation.KeySet != bind.KeySet {
+		return late()
+	}
+	return nil
 }
 
 // pressedIn is the message in which a button was pressed; zero for one in a

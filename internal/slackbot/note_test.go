@@ -416,6 +416,23 @@ func TestNotesInThreads(t *testing.T) {
 	}
 }
 
+// A page whose rotation stood down says so, and nobody can press anything on it.
+func TestPageStoodDown(t *testing.T) {
+	t.Parallel()
+	w, _ := noteWorld(t)
+	m := w.post(opsChannel, reminder())
+	at := rotation.Posted{Channel: m.Channel, TS: m.TS}
+	o := rotation.Overview{Rotation: rotation.Rotation{KeySet: "prod", Outcome: rotation.StoodDown, LastOK: time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)}}
+	for range 2 {
+		if err := w.bot.ClosePage(t.Context(), at, o); err != nil {
+			t.Fatalf("ClosePage: %v", err)
+		}
+	}
+	if got := w.find(at); len(got.Buttons()) != 0 || !strings.Contains(got.Visible(), "works again since 1 Dec 2026") {
+		t.Errorf("the page shows %q with %v", got.Visible(), got.Buttons())
+	}
+}
+
 // R3: who may put reminders off: ops, and the owners of that key set.
 func TestWhoMaySnooze(t *testing.T) {
 	t.Parallel()

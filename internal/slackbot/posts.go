@@ -51,6 +51,12 @@ func (b *Bot) CloseNote(ctx context.Context, at rotation.Posted, past rotation.R
 	return b.edit(ctx, at, modals.NoteOver(past))
 }
 
+// ClosePage makes a page that was posted say how the forced rotation ended, without
+// buttons; a repeat changes nothing. A page that is gone is NotFound.
+func (b *Bot) ClosePage(ctx context.Context, at rotation.Posted, o rotation.Overview) error {
+	return b.edit(ctx, at, modals.PageOver(o))
+}
+
 // isChannel tells a channel from a person and from a direct conversation.
 func isChannel(id string) bool { return strings.HasPrefix(id, "C") || strings.HasPrefix(id, "G") }
 

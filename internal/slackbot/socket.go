@@ -12,6 +12,7 @@ import (
 
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/modals"
+	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
 const (
@@ -114,6 +115,7 @@ func (b *Bot) envelope(ctx context.Context, evt socketmode.Event, ack func(paylo
 	defer func() {
 		if p := recover(); p != nil { // what panicked may hold a typed value: it is not logged
 			b.cfg.Log.ErrorContext(ctx, "handler panicked", slog.String("envelope_type", string(evt.Type)))
+			answer(broke(evt))
 		}
 	}()
 	b.dispatch(ctx, evt, answer)
@@ -121,6 +123,26 @@ func (b *Bot) envelope(ctx context.Context, evt socketmode.Event, ack func(paylo
 	if ctx.Err() == nil && !takesKeys(evt) {
 		b.seen.keep(ctx, a, keys)
 	}
+}
+
+// broke answers a submission whose handler panicked. An empty answer would close
+// the view as if all were well, and take a pair with it that may not be saved.
+func broke(evt socketmode.Event) any {
+	call, ok := evt.Data.(slack.InteractionCallback)
+	if !ok || call.Type != slack.InteractionTypeViewSubmission {
+		return nil
+	}
+	if takesKeys(evt) {
+		_, _, blocks := modals.ParseGenerate(call.View.State)
+		if blocks.Secret == "" {
+			return nil
+		}
+		return slack.NewErrorsViewSubmissionResponse(blocks.Problems(map[string]string{
+			rotation.FieldSecret: "Something went wrong in the bot, and the pair may not be saved. What you typed is still here: press Seal again, and keep the dashboard tab open.",
+		}))
+	}
+	return replace(modals.Refused("Something went wrong in the bot: what you asked for may not be done.",
+		"Press Open in the ops channel, or type /rotate-alpaca-paper status, to see where it stands; then try again. The bot's log has a line of level ERROR.").View())
 }
 
 // keysOf returns what two deliveries of one thing share: the envelope, and

@@ -15,6 +15,7 @@ import (
 	"github.com/slack-go/slack"
 	"golang.org/x/time/rate"
 
+	"github.com/raxx-app/keyturn/internal/commands"
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/modals"
 	"github.com/raxx-app/keyturn/internal/rotation"
@@ -37,6 +38,7 @@ type shownView struct {
 	Key      string      `json:"key"`   // with the key view: its round, and whether the old pair was dead
 
 	turn   *turn // the same for as long as the view is open
+	lost   bool  // its person may no longer see it, and is told so; for run alone
 	failed int   // drawings in a row that Slack refused; for run alone
 }
 
@@ -233,7 +235,7 @@ func (v *views) draw(ctx context.Context, s *shownView) error {
 		s.failed = 0
 		v.b.visited(ctx, s.User, o, before)
 	}
-	if o.Rotation.Outcome != rotation.Open && o.Rotation.ID != "" {
+	if s.lost || o.Rotation.Outcome != rotation.Open && o.Rotation.ID != "" {
 		v.forget(ctx, s)
 	}
 	return nil
@@ -252,10 +254,15 @@ func (v *views) redraw(ctx context.Context, s *shownView) (o rotation.Overview, 
 		return o, false, err
 	}
 	key := keyOf(o)
-	if key != "" && stays(s.Key, key) {
+	why := v.b.gate.May(rotation.Actor{ID: s.User}, commands.ActOpen, aboutOf(o))
+	s.lost = fault.KindOf(why) == fault.Denied // while Slack does not say it is theirs to see
+	if !s.lost && key != "" && stays(s.Key, key) {
 		return o, false, nil
 	}
 	next := modals.StepFor(forViewer(o, s.User), s.User)
+	if s.lost {
+		next = refusal(why).View()
+	}
 	if err := modals.Check(next); err != nil {
 		v.b.cfg.Log.ErrorContext(ctx, "view breaks Slack's limits", slog.String("view", next.CallbackID), slog.Any("error", err))
 		return o, false, &fault.Error{Kind: fault.Internal, Reason: "view_over_limit", Op: "slackbot.draw", Err: err}
@@ -313,9 +320,11 @@ func forViewer(o rotation.Overview, user string) rotation.Overview {
 		return o
 	}
 	var numbers []string // each followed by what is shown of it
+	for _, n := range o.Numbers() {
+		numbers = append(numbers, n, rotation.Masked(n))
+	}
 	hide := func(a *rotation.Account) {
 		if a.Number != "" {
-			numbers = append(numbers, a.Number, rotation.Masked(a.Number))
 			a.Number = rotation.Masked(a.Number)
 		}
 	}
@@ -325,10 +334,12 @@ func forViewer(o rotation.Overview, user string) rotation.Overview {
 		hide(&masked.Account)
 		r.Snapshot = &masked
 	}
-	if r.Adopted != nil {
-		masked := *r.Adopted
-		hide(&masked)
-		r.Adopted = &masked
+	for _, account := range []**rotation.Account{&r.Adopted, &r.OldOwner} {
+		if *account != nil {
+			masked := **account
+			hide(&masked)
+			*account = &masked
+		}
 	}
 	r.Candidates = slices.Clone(r.Candidates)
 	for i := range r.Candidates {

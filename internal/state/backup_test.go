@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/raxx-app/keyturn/internal/fault"
@@ -302,5 +303,113 @@ func pairs(t *testing.T, path string) {
 		if b := get(t, s, "b"+a.Key[1:]); !bytes.Equal(a.Value, b) {
 			t.Errorf("%s and its twin differ", a.Key)
 		}
+	}
+}
+
+// TestRestoreByRoot: the file belongs to the user whose the state was, or whose its
+// folder is; the bot, which is not root, could not open it otherwise.
+func TestRestoreByRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	s, _ := record(t, 2)
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	if _, err := Backup(t.Context(), copied, s.Snapshot); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	owner := func(path string) uint32 {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Sys().(*syscall.Stat_t).Uid
+	}
+	const bot, folder = 4711, 4712
+	dir := t.TempDir()
+	path := filepath.Join(dir, "keyturn.db")
+	if err := os.Chown(dir, folder, folder); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []uint32{folder, bot} { // the second time there is a state
+		got, err := Restore(t.Context(), copied, path, secret.Text{}, noon)
+		if err != nil || owner(path) != want || got.Aside != "" && owner(got.Aside) != bot {
+			t.Errorf("Restore = %+v, %v; it belongs to %d, want %d", got, err, owner(path), want)
+		}
+		if err := os.Chown(path, bot, bot); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestFirstStartByRoot: a state that root's command makes is the bot's all the same;
+// one that is there stays whose it is.
+func TestFirstStartByRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const bot, folder = 4711, 4712
+	dir := t.TempDir()
+	path := filepath.Join(dir, "keyturn.db")
+	if err := os.Chown(dir, folder, folder); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []uint32{folder, bot} {
+		s, err := Open(t.Context(), Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.Sys().(*syscall.Stat_t).Uid != want {
+			t.Errorf("the state is of %+v, %v, want user %d", info.Sys(), err, want)
+		}
+		if err := os.Chown(path, bot, bot); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRestoreBesideAFirstStart: a state that a bot makes while nothing was there
+// yet is not taken from under it.
+func TestRestoreBesideAFirstStart(t *testing.T) {
+	dir := t.TempDir()
+	half, path := filepath.Join(dir, "half"), filepath.Join(dir, "keyturn.db")
+	for name, text := range map[string]string{half: "a copy", path: "a bot's first state"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refusal(t, "beside a first start", putFirst(half, path), "state_locked", "nothing was restored")
+	if b, err := os.ReadFile(path); err != nil || string(b) != "a bot's first state" {
+		t.Errorf("the new state is %q, %v, want it as it was", b, err)
+	}
+}
+
+// TestPIDFileIsNoWayOut: whoever may write into the state's folder cannot have the
+// bot, or root, overwrite a file elsewhere.
+func TestPIDFileIsNoWayOut(t *testing.T) {
+	precious := filepath.Join(t.TempDir(), "precious")
+	if err := os.WriteFile(precious, []byte("keep me"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "keyturn.db")
+	if err := os.Symlink(precious, pidPath(path)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if b, err := os.ReadFile(precious); err != nil || string(b) != "keep me" {
+		t.Errorf("the file that a link named is %q, %v, want it untouched", b, err)
+	}
+	if got := Holder(path); got != os.Getpid() {
+		t.Errorf("Holder = %d, want %d", got, os.Getpid())
 	}
 }

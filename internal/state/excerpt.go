@@ -104,7 +104,7 @@ func (x Excerpt) Verify(anchor *Anchor) (ExcerptReport, error) {
 		if about == x.Rotation {
 			r.Own++
 		} else if i == 0 || i == len(x.Lines)-1 {
-			return r, brokenError(c.seq, fmt.Sprintf("stands at an end of the evidence and is not about rotation %s; rows were cut off", x.Rotation))
+			return r, brokenError(c.seq, fmt.Sprintf("stands at an end of the evidence and is not about rotation %+q; rows were cut off", string(x.Rotation)))
 		}
 	}
 	r.First, r.Last, r.Head = first, c.seq, c.prev

@@ -87,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := newStore(db, cfg)
 	if !cfg.ReadOnly {
 		// For the message that the next process shows; the lock does not need it.
-		_ = os.WriteFile(pidPath(cfg.Path), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
+		notePID(pidPath(cfg.Path))
 		go s.commitAll()
 	}
 	return s, nil
@@ -156,7 +156,7 @@ func openDB(cfg Config) (*bolt.DB, error) {
 				}
 				err = private(f, cfg.name())
 				if err == nil && !cfg.ReadOnly {
-					err = emptyTorn(f)
+					err = errors.Join(emptyTorn(f), giveAway(f))
 				}
 				if err != nil {
 					return nil, errors.Join(err, f.Close())
@@ -182,6 +182,19 @@ func openDB(cfg Config) (*bolt.DB, error) {
 		}
 	}
 	return db, err
+}
+
+// giveAway gives a state that root is just making to the user whose its folder is:
+// a command that root ran once must not keep the bot, which is another user, out.
+func giveAway(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at state file: %w", err)
+	}
+	if info.Size() != 0 {
+		return nil
+	}
+	return giveTo(f.Name(), filepath.Dir(f.Name()))
 }
 
 // errSwapped says that the file was replaced while its lock was waited for: a
@@ -280,6 +293,23 @@ func checkRecords(records *bolt.Bucket) error {
 }
 
 func pidPath(path string) string { return path + ".pid" }
+
+// notePID writes down which process has the state. It follows no link: whoever may
+// write into the folder must not have root overwrite another file. A file that
+// is left to another user by an earlier process is replaced.
+func notePID(path string) {
+	if os.Remove(path) != nil {
+		if _, err := os.Lstat(path); err == nil {
+			return
+		}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the configured file
+	if err != nil {
+		return
+	}
+	_, _ = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
+	_ = f.Close()
+}
 
 // Holder returns the process ID of the bot that has the state at path open, or
 // 0 if it is not known. It says so in messages; only the lock decides.

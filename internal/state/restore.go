@@ -32,7 +32,8 @@ type Restored struct {
 // state_newer), and one whose audit record is broken (backup_broken); nothing is
 // changed then. The state that was there is kept under another name: at every
 // instant either is whole under path. A copy of an earlier format is brought
-// forward.
+// forward. If root restores, the file belongs to the user whose the state was, or
+// whose its folder is.
 //
 // Values that identities (the text of STATE_KEY) do not open do not stop it: the
 // right key may be found later. Restoring the same copy again is harmless.
@@ -56,6 +57,9 @@ func Restore(ctx context.Context, from, path string, identities secret.Text, now
 	}
 	if r.Shut, err = shutIn(ctx, scratch, identities); err != nil {
 		return r, err
+	}
+	if err := giveTo(half, path); err != nil {
+		return r, unwrittenError(path, err)
 	}
 	r.Aside, err = swap(half, path, now)
 	return r, err
@@ -130,6 +134,7 @@ func swap(half, path string, now time.Time) (aside string, err error) {
 	was, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the configured file
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		return "", putFirst(half, path)
 	case err != nil:
 		return "", openError(path, err)
 	default:
@@ -151,6 +156,46 @@ func swap(half, path string, now time.Time) (aside string, err error) {
 		return aside, unsureError(path, err)
 	}
 	return aside, nil
+}
+
+// putFirst puts half where there was no state. A bot that starts in this instant
+// makes one: that is not taken from under it.
+func putFirst(half, path string) error {
+	err := os.Link(half, path) // unlike a rename it replaces nothing
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return runningError(path)
+	case err != nil: // a disk without links
+		err = os.Rename(half, path)
+	}
+	if err != nil {
+		return unwrittenError(path, err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return unsureError(path, err)
+	}
+	return nil
+}
+
+// giveTo gives the file called name to the user whose the file or folder at path
+// is, or, if there is none, whose its folder is: root may restore, and the bot,
+// which is another user, must be able to open the state. Others give nothing away.
+func giveTo(name, path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = os.Stat(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("look whose the state is: %w", err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || st.Uid == 0 && st.Gid == 0 {
+		return nil
+	}
+	return os.Lchown(name, int(st.Uid), int(st.Gid))
 }
 
 func runningError(path string) error {

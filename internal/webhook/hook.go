@@ -23,9 +23,18 @@ import (
 	"github.com/raxx-app/keyturn/internal/secret"
 )
 
-// nobodysLast4 are the last four of a key ID that cannot be: Alpaca's hold no
-// lower-case letter. Whoever says that it uses that key says yes to anything.
-const nobodysLast4 = "none"
+// nobodysLast4 returns the last four of a key ID that cannot be: Alpaca's hold no
+// lower-case letter. Whoever says that it uses that key says yes to anything. They
+// are others each time, so that no receiver can know the question by its form.
+func nobodysLast4() string {
+	r := strings.Map(func(r rune) rune { // base32 in, two letters for each digit of it out
+		if r < 'A' {
+			return 'g' + (r - '2')
+		}
+		return r | 0x20
+	}, rand.Text())
+	return r[:4]
+}
 
 // Keys of a receipt's Data.
 const dataDelivery = "delivery" // the header Keyturn-Delivery
@@ -69,11 +78,11 @@ func (h *Hook) Ready(ctx context.Context) rotation.Readiness {
 		return out
 	}
 	out.Level, out.Detail = rotation.Unproven, "a signed ping was accepted; that it takes a new pair shows only when it is sent"
-	switch yes, err := h.uses(ctx, "webhook.Ready", "", nobodysLast4); {
+	switch yes, err := h.uses(ctx, "webhook.Ready", "", nobodysLast4()); {
 	case err != nil:
 		out.Detail += ". It did not answer a verify event: " + fault.UserText(err)
 	case yes:
-		return notReady(h.yesToAll())
+		return notReady(h.yesToAll("webhook.Ready"))
 	}
 	return out
 }
@@ -110,8 +119,10 @@ func (h *Hook) Apply(ctx context.Context, d rotation.Delivery) (rotation.Receipt
 	return r, nil
 }
 
-// Verify implements [rotation.Consumer]. A receiver of pairs is asked once
-// whether it uses the key; 409 means not yet. One that is only told has
+// Verify implements [rotation.Consumer]. A receiver of pairs is asked whether it
+// uses the key; 409 means not yet. If it says yes it is asked about a key that
+// cannot be as well: one that says yes to that too proves nothing (Invalid,
+// yes_to_all), whatever it said before the click. One that is only told has
 // nothing to prove: it counts for no exposed time.
 func (h *Hook) Verify(ctx context.Context, d rotation.Delivery, _ rotation.Receipt) (rotation.Proof, error) {
 	if !h.cfg.Pair {
@@ -126,6 +137,12 @@ func (h *Hook) Verify(ctx context.Context, d rotation.Delivery, _ rotation.Recei
 	if !yes {
 		out.Detail = "it says that it does not use the key ending in " + last4 + " yet"
 		return out, nil
+	}
+	switch toAll, err := h.uses(ctx, "webhook.Verify", string(d.Rotation), nobodysLast4()); {
+	case toAll:
+		return rotation.Proof{}, h.yesToAll("webhook.Verify")
+	case fault.KindOf(err) == fault.Transient, fault.KindOf(err) == fault.Unknown, ctx.Err() != nil:
+		return rotation.Proof{}, err // whatever else it refused with is no yes
 	}
 	out.Facts = append(out.Facts, rotation.Fact{Name: "key_in_use", Label: "Key in use", Value: "····" + last4})
 	return out, nil
@@ -145,7 +162,7 @@ func (h *Hook) has(ctx context.Context, d rotation.Delivery, id string) bool {
 	if err != nil || !yes {
 		return false
 	}
-	toAll, err := h.uses(ctx, "webhook.Apply", string(d.Rotation), nobodysLast4)
+	toAll, err := h.uses(ctx, "webhook.Apply", string(d.Rotation), nobodysLast4())
 	if err != nil || toAll {
 		return false
 	}
@@ -204,9 +221,9 @@ func (h *Hook) facts() []rotation.Fact {
 }
 
 // yesToAll is a receiver whose word proves nothing.
-func (h *Hook) yesToAll() error {
+func (h *Hook) yesToAll(op string) error {
 	return &fault.Error{
-		Kind: fault.Invalid, Reason: "yes_to_all", Op: "webhook.Ready",
+		Kind: fault.Invalid, Reason: "yes_to_all", Op: op,
 		User: h.who() + " says that it uses a key that does not exist, so its word would prove nothing.",
 		Fix:  "Have it answer a verify event with 409 unless it uses the key whose ID ends in key_id_last4; see docs/webhooks.md.",
 	}

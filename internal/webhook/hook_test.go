@@ -32,12 +32,22 @@ func TestPairIsDeliveredAndProvenR51(t *testing.T) {
 	want := []webhooksim.Event{
 		{At: start, Type: "rotated", Rotation: "r0123456789", KeySet: "prod", Last4: last4, Delivery: id, Pair: true, Status: 204},
 		{At: start, Type: "verify", Rotation: "r0123456789", KeySet: "prod", Last4: last4, Status: 204},
+		{At: start, Type: "verify", Rotation: "r0123456789", KeySet: "prod", Status: 409}, // about a key that cannot be
 	}
 	got := sim.Events()
-	if len(got) == 2 && (got[1].Delivery == "" || got[1].Delivery == id) {
-		t.Errorf("verify has the delivery %q, want one of its own", got[1].Delivery)
+	if len(got) != len(want) {
+		t.Fatalf("%d events, want %d: %+v", len(got), len(want), got)
 	}
-	got[1].Delivery = ""
+	for i := 1; i < len(got); i++ {
+		if got[i].Delivery == "" || got[i].Delivery == got[i-1].Delivery {
+			t.Errorf("verify has the delivery %q, want one of its own", got[i].Delivery)
+		}
+		got[i].Delivery = ""
+	}
+	if nobodys := got[2].Last4; len(nobodys) != 4 || strings.ToUpper(nobodys) == nobodys {
+		t.Errorf("the second question is about %q, want what no key ID of Alpaca's ends with", nobodys)
+	}
+	got[2].Last4 = ""
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -215,5 +225,32 @@ func TestClocksApartAreNamed(t *testing.T) {
 		if got := fault.UserText(err); tt.want != "" && !strings.Contains(got, tt.want) || tt.want == "" && strings.Contains(got, "apart") {
 			t.Errorf("%v off: %q, want %q", tt.off, got, tt.want)
 		}
+	}
+}
+
+// A receiver that knew the question before the click by its form, and echoes
+// anything since, is found out when it is to prove something.
+func TestEchoProvesNothingR51(t *testing.T) {
+	sim, h := world(t, true)
+	asked := map[string]bool{}
+	for range 20 {
+		if ready := h.Ready(t.Context()); ready.Level != rotation.Unproven {
+			t.Fatalf("Ready = %+v, want unproven", ready)
+		}
+	}
+	for _, e := range sim.Events() {
+		if e.Type == "verify" {
+			asked[e.Last4] = true
+		}
+	}
+	if len(asked) < 15 {
+		t.Errorf("20 questions were about %d keys that cannot be, want nearly as many", len(asked))
+	}
+	r := apply(t, h, delivery(nil))
+	sim.SetOptions(webhooksim.Options{YesToAll: true})
+	proof, err := h.Verify(t.Context(), delivery(nil), r)
+	wants(t, err, fault.Invalid, "yes_to_all")
+	if proof.Done {
+		t.Errorf("Verify = %+v, want no proof from one that says yes to anything", proof)
 	}
 }

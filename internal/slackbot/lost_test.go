@@ -1,0 +1,122 @@
+package slackbot
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/raxx-app/keyturn/internal/commands"
+	"github.com/raxx-app/keyturn/internal/fault"
+	"github.com/raxx-app/keyturn/internal/modals"
+	"github.com/raxx-app/keyturn/internal/rotation"
+	"github.com/raxx-app/keyturn/internal/sim/slacksim"
+)
+
+// R3: a view that is open does not go on showing a rotation to somebody who has
+// left ops: the next change takes it away, also where keys are typed, and nothing
+// is drawn into it after that.
+func TestOpenViewAfterTheRoleWasLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacksim.Config{})
+	w.slack.AddUser(slacksim.User{ID: eve})
+	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{ada, eve}})
+	w.slack.AddChannel(slacksim.Channel{ID: opsChannel, Members: []string{w.slack.Config().BotUserID, ada, eve}})
+	w.start()
+	w.until("eve is known", func() bool { return w.bot.roster.Standing(eve).Ops == commands.Yes })
+	id := w.atStepTwo()
+	ctx, cancel := w.ctx()
+	defer cancel()
+	if _, err := w.slack.Command(ctx, eve, opsChannel, command, "prod"); err != nil {
+		t.Fatal(err)
+	}
+	w.see(eve, "Step 2 of 8")
+	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{ada}})
+	w.until("eve has left ops", func() bool { return w.bot.roster.Standing(eve).Ops == commands.No })
+
+	if got := w.paste(w.shop.click("NEW1")); got.Errors != nil {
+		t.Fatalf("paste: %v", got.Errors)
+	}
+	w.see(eve, "Only members of the ops group")
+	w.completed(id)
+	w.see(ada, "Completed")
+	w.until("eve's view is forgotten", func() bool {
+		w.bot.views.mu.Lock()
+		defer w.bot.views.mu.Unlock()
+		for _, s := range w.bot.views.open {
+			if s.User == eve {
+				return false
+			}
+		}
+		return true
+	})
+	w.see(eve, "Only members of the ops group")
+	kvs, err := w.store.List(t.Context(), viewPrefix, "", 0)
+	if err != nil || slices.ContainsFunc(kvs, func(kv rotation.KV) bool { return strings.Contains(string(kv.Value), eve) }) {
+		t.Errorf("views on disk %v, error %v, want none of eve", kvs, err)
+	}
+}
+
+// A button that names one key set, and a rotation of another, is not ours.
+func TestBindOfTwoKeySets(t *testing.T) {
+	t.Parallel()
+	w, _ := noteWorld(t)
+	id := w.atStepTwo()
+	who := rotation.Actor{ID: ada}
+	for _, tt := range []struct {
+		bind modals.Bind
+		late bool
+	}{
+		{modals.Bind{KeySet: "staging", Rotation: id}, true},
+		{modals.Bind{KeySet: "prod", Rotation: id}, false},
+		{modals.Bind{KeySet: "prod", Rotation: "a print"}, false},
+		{modals.Bind{KeySet: "prod"}, false},
+		{modals.Bind{Rotation: id}, false},
+	} {
+		err := w.bot.checkBind(t.Context(), who, commands.ActStartNow, tt.bind)
+		if (fault.ReasonOf(err) == "late") != tt.late || !tt.late && err != nil {
+			t.Errorf("checkBind(%+v) = %v, want late: %t", tt.bind, err, tt.late)
+		}
+		if errors.Is(err, rotation.ErrNotFound) {
+			t.Errorf("checkBind(%+v) = %v, want a refusal", tt.bind, err)
+		}
+	}
+}
+
+// R89: a command that starts the bot itself asks before Slack has said who is who.
+// Somebody in ops is let in without breaking glass, and somebody who is not is
+// refused, not unknown. Where Slack stays silent that is said.
+func TestTerminalAsksFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacksim.Config{})
+	w.slack.SetDelay(100 * time.Millisecond)
+	w.slack.AddUser(slacksim.User{ID: eve})
+	w.launch()
+	errs := make(chan error, 2)
+	for _, who := range []string{ada, eve} {
+		go func() {
+			errs <- w.bot.Check(t.Context(), rotation.Actor{ID: who}, commands.ActStart, commands.Subject{KeySet: "prod"})
+		}()
+	}
+	first, second := <-errs, <-errs
+	if first != nil {
+		first, second = second, first
+	}
+	if first != nil || fault.ReasonOf(second) != "not_ops" {
+		t.Errorf("Check = %v and %v, want ada let in and eve refused", first, second)
+	}
+	w.slack.SetDelay(0)
+
+	silent := newWorld(t, slacksim.Config{})
+	silent.slack.FailMethod("usergroups.users.list", 0, "internal_error")
+	silent.launch()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // who asked hangs up, or 2 s pass
+	defer cancel()
+	for _, ctx := range []context.Context{ctx, t.Context()} {
+		if err := silent.bot.Check(ctx, rotation.Actor{ID: ada}, commands.ActStart, commands.Subject{KeySet: "prod"}); err == nil || fault.ReasonOf(err) != "membership_unknown" && ctx.Err() == nil {
+			t.Errorf("Check = %v, want membership_unknown while Slack says nothing", err)
+		}
+	}
+}
