@@ -30,7 +30,7 @@ func testBrowserKeyboard(t *testing.T, b *tab) {
 	b.open(open(t, nil).url)
 	b.tabTo("the message box", `el.dataset.testid === 'slack-composer'`)
 	b.keys("/rot")
-	b.until("commands are suggested", `document.querySelectorAll('.suggest-row').length === 4`)
+	b.until("commands are suggested", `document.querySelectorAll('.suggest-row').length === 7`)
 	b.keys(kb.ArrowDown + kb.Enter)
 	b.until("the first is taken", `document.activeElement.value === a[0]`, command+" "+KeySet)
 	b.keys(kb.Enter)

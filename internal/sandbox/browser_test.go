@@ -37,6 +37,7 @@ func TestBrowser(t *testing.T) {
 		{"keyboard", testBrowserKeyboard},
 		{"narrow", testBrowserNarrow},
 		{"drill", testBrowserDrill},
+		{"paged", testBrowserPaged},
 		{"many messages", testBrowserMessages},
 		{"sandbox restarted", testBrowserRestart},
 	} {

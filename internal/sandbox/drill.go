@@ -30,6 +30,8 @@ type scenario struct {
 	Name, Title string
 	Story       string // what has happened; the person reads it first
 	Goal        string
+	Paged       bool                            // it begins with a page; the card counts how long nobody took it
+	NoClick     bool                            // a pair works already: generating another one is wrong
 	Limits      func(*rotation.Limits)          // what else the bot waits for less long
 	Prepare     func(*World) error              // before the bot starts
 	Stage       func(*drillRun) error           // once the bot is connected, before the person's time begins
@@ -55,6 +57,7 @@ type drillRun struct {
 	exposed    time.Duration
 	down       time.Time // since when a trading system holds a dead pair; zero: none does
 	actions    int
+	taken      time.Time // when the page was answered
 	wrong      []page.WrongTurn
 	generated  map[string]int   // account → pairs that the person made
 	seen       map[string][]int // person → messages; see slacksim.Workspace.Notes
@@ -120,6 +123,9 @@ func (d *drillRun) Note(a page.Act) {
 	if a.Kind != page.ActClose && a.Kind != page.ActHome {
 		d.actions++
 	}
+	if d.taken.IsZero() && a.Err == nil && a.Kind == page.ActPress && a.Text == startNowAction {
+		d.taken = d.clock()
+	}
 	if what := d.judge(a, ours); what != "" {
 		d.turn(what)
 	}
@@ -152,11 +158,15 @@ func (d *drillRun) judge(a page.Act, ours string) string {
 	case a.Kind == page.ActRegenerate:
 		d.generated[a.Account]++
 		switch n := d.generated[a.Account]; {
+		case d.NoClick && ours != "":
+			return "Generated keys: the pair that worked is dead now"
 		case ours == "" && d.st.accountExists(d.st.Account):
 			return "Generated keys in another account, whose own pair is dead now"
 		case n > 1:
 			return "Generated keys again: the pair before is dead now"
 		}
+	case a.Kind == page.ActSubmit && a.Text == itWasMeButton && d.Paged && !a.Local && a.Shown == "":
+		return "Said that it was them, but it was somebody else"
 	case a.Kind == page.ActDelete:
 		return "Deleted or reset a paper account"
 	case a.Kind == page.ActSubmit && a.Local:
@@ -203,6 +213,13 @@ func (d *drillRun) score() *page.Score {
 		{"Actions", fmt.Sprint(s.Actions)},
 		{"Wrong turns", fmt.Sprint(len(s.WrongTurns))},
 		{"Left undone", fmt.Sprint(len(s.Undone))},
+	}
+	if d.Paged {
+		answered := "never"
+		if !d.taken.IsZero() {
+			answered = "after " + seconds(d.taken.Sub(d.began))
+		}
+		s.Lines = slices.Insert(s.Lines, 1, [2]string{startNowButton, answered})
 	}
 	return s
 }

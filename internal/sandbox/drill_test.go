@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/sandbox/page"
+	"github.com/raxx-app/keyturn/internal/sim/pagerdutysim"
 )
 
 // drilled opens a drill and waits until the person's time runs.
@@ -49,7 +50,7 @@ func turns(s page.Score, want ...string) bool {
 func TestDrillScheduledDay(t *testing.T) {
 	t.Parallel()
 	_, ada := drilled(t, "scheduled-day")
-	ada.begin("Scheduled")
+	ada.begin()
 	ada.submits(sealButton)
 	account := ada.account()
 	ada.do("/api/slack/submit", map[string]any{})
@@ -88,7 +89,7 @@ func TestDrillGivenUp(t *testing.T) {
 func TestDrillBotKilled(t *testing.T) {
 	t.Parallel()
 	_, ada := drilled(t, "bot-killed-after-paste")
-	ada.begin("Scheduled")
+	ada.begin()
 	ada.submits(sealButton)
 	keyID, secret := ada.generate(ada.account())
 	ada.paste(keyID, secret)
@@ -110,22 +111,37 @@ func TestDrillFridayNight(t *testing.T) {
 	if now := st.now().UTC(); now.Weekday() != time.Friday || now.Hour() != 23 {
 		t.Errorf("it is %s, want Friday night", now)
 	}
-	account := ada.do("/api/alpaca/new", map[string]any{"balance": "100000"})["account"].(string)
-	ada.begin("Reset")
-	ada.submits(sealButton)
-	keyID, secret := ada.generate(account)
-	ada.paste(keyID, secret)
-	ada.submit()
-	ada.press(adoptButton)
-	v := ada.submits(adoptButton)
-	ada.fill(v, last4Field, last4(account))
-	ada.fill(v, whyField, "somebody deleted the account")
+	if !strings.Contains(ada.drill().Story, "your phone rings") {
+		t.Errorf("story %q, want it to begin with the page", ada.drill().Story)
+	}
+	ada.alerted(pagerdutysim.Triggered)
+	ada.pressIn(startNowButton)
+	ada.answers("Account was reset")
+	ada.newPair()
+	ada.alerted(pagerdutysim.Resolved)
+	ada.pressIn(updated)
+	s := ada.score()
+	if !s.Passed || !turns(s) || s.Exposed <= 0 {
+		t.Errorf("score = %+v, want passed without wrong turns, exposed from the start", s)
+	}
+	if i := slices.IndexFunc(s.Lines, func(l [2]string) bool { return l[0] == startNowButton && strings.HasPrefix(l[1], "after ") }); i < 0 {
+		t.Errorf("lines %q do not say when Start now was pressed", s.Lines)
+	}
+}
+
+// TestDrillChangedByHand adopts the pair that works; with another click it would
+// be dead.
+func TestDrillChangedByHand(t *testing.T) {
+	t.Parallel()
+	_, ada := drilled(t, "changed-by-hand")
+	ada.pressIn(adoptByHandButton)
+	v := ada.submits(adoptByHandButton)
+	ada.fill(v, whyField, "@cleo was in a hurry")
 	ada.submit()
 	ada.completed()
-	ada.works(keyID)
 	ada.pressIn(updated)
-	if s := ada.score(); !s.Passed || !turns(s) || s.Exposed <= 0 {
-		t.Errorf("score = %+v, want passed without wrong turns, exposed from the start", s)
+	if s := ada.score(); !s.Passed || !turns(s) {
+		t.Errorf("score = %+v, want passed without wrong turns", s)
 	}
 }
 
@@ -150,7 +166,7 @@ func TestDrillWrongAccount(t *testing.T) {
 func TestDrillSecondPaste(t *testing.T) {
 	t.Parallel()
 	_, ada := drilled(t, "second-paste")
-	ada.begin("Scheduled")
+	ada.begin()
 	ada.submits(sealButton)
 	ada.generate(ada.account())
 	ada.completed()
@@ -165,7 +181,7 @@ func TestDrillSecondPaste(t *testing.T) {
 func TestDrillInfisicalDown(t *testing.T) {
 	t.Parallel()
 	_, ada := drilled(t, "infisical-down-after-click")
-	ada.begin("Scheduled")
+	ada.begin()
 	ada.submits(sealButton)
 	keyID, secret := ada.generate(ada.account())
 	ada.paste(keyID, secret)
@@ -186,7 +202,7 @@ func TestDrillInfisicalDown(t *testing.T) {
 func TestDrillLingeringKey(t *testing.T) {
 	t.Parallel()
 	_, ada := drilled(t, "lingering-old-key")
-	ada.begin("Scheduled")
+	ada.begin()
 	ada.submits(sealButton)
 	keyID, secret := ada.generate(ada.account())
 	ada.paste(keyID, secret)

@@ -29,17 +29,8 @@ func scenarios() []scenario {
 			Story: "The key of prod is due. Nothing is wrong. You are @ada, in ops.",
 			Goal:  everything,
 		},
-		{
-			Name: "friday-night-delete", Title: "Somebody deleted the paper account on a Friday night",
-			Story: "It is Friday, 23:40 UTC. Trading fails since a minute: somebody deleted the paper account of prod in Alpaca's dashboard. " +
-				"You are @ada, on call. Nobody else is awake.",
-			Goal: "Open a new paper account and give trading its pair. " + everything,
-			Prepare: func(w *World) error {
-				w.ahead.Store(int64(untilFriday(w.now())))
-				w.Alpaca.SetMarketOpen(false)
-				return w.Alpaca.Delete(w.Account)
-			},
-		},
+		fridayDrill(),
+		byHandDrill(),
 		wrongAccountDrill(),
 		infisicalDrill(),
 		killedDrill(),

@@ -113,8 +113,9 @@ func TestFaultJSON(t *testing.T) {
 	}
 }
 
-// TestRecovery: the page for operators has a section for each fault, and none
-// for a fault that does not exist.
+// TestRecovery: the page for operators has a section for each fault and for each
+// accident that can be switched on the sandbox's page, and none for one that does
+// not exist.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/recovery.md")
@@ -134,13 +135,20 @@ func TestRecovery(t *testing.T) {
 		sections[name] += line
 	}
 	delete(sections, "")
+	var names []string
 	for _, f := range Faults() {
+		names = append(names, f.Name)
+	}
+	for _, f := range (&World{}).accidents() {
+		names = append(names, f.Name)
+	}
+	for _, name := range names {
 		for _, part := range []string{"**You see:**", "**The bot:**", "**You press:**"} {
-			if !strings.Contains(sections[f.Name], part) {
-				t.Errorf("docs/recovery.md: the section %s has no %q", f.Name, part)
+			if !strings.Contains(sections[name], part) {
+				t.Errorf("docs/recovery.md: the section %s has no %q", name, part)
 			}
 		}
-		delete(sections, f.Name)
+		delete(sections, name)
 	}
 	for name := range sections {
 		t.Errorf("docs/recovery.md: there is no fault %s", name)

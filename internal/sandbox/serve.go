@@ -90,6 +90,10 @@ func openStage(ctx context.Context, now func() time.Time, listen string, s *scen
 		return st, err
 	}
 	st.fillPeople()
+	st.sentinel = pageSentinel
+	if err := st.writeSettings(""); err != nil {
+		return st, err
+	}
 	if err := st.prepare(s, now); err != nil {
 		return st, err
 	}
@@ -144,7 +148,7 @@ func (st *stage) page(addr string) (*page.Server, error) {
 	}
 	c := page.Config{
 		Addr: addr, Version: version, Team: "Raxx", Command: command, People: st.people(),
-		Slack: st.Slack, Alpaca: st.Alpaca, Ours: st.ours, Places: st.places, Bot: st.bot, Record: st.record, Clock: st.bot,
+		Slack: st.Slack, Alpaca: st.Alpaca, Ours: st.ours, Places: st.places, Alerts: st.alerts, Bot: st.bot, Record: st.record, Clock: st.bot,
 	}
 	if st.drill != nil {
 		c.Drill = st.drill

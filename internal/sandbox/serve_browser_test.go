@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -28,10 +30,12 @@ type browser struct {
 	raw     map[string][]byte // the last event of each name
 	posts   map[string]post   // by channel and ts
 	rows    []map[string]any  // of the audit record
+	kinds   map[string]bool   // "block section", "element button": all that was ever to be shown
 }
 
 type post struct {
 	Channel, TS, User, Text string
+	Thread                  string `json:"thread_ts"`
 	Blocks                  []block
 	Ephemeral, Deleted      bool
 }
@@ -117,6 +121,7 @@ type outsideEvent struct {
 		Accounts   []struct{ Number, KeyID, Ours string }
 	}
 	Places []page.Place
+	Alerts []page.Alert
 }
 
 type rotationEvent struct {
@@ -148,7 +153,7 @@ type rotationEvent struct {
 func browse(t *testing.T, url, as string) *browser {
 	t.Helper()
 	transport := &http.Transport{}
-	b := &browser{t: t, url: url, as: as, http: &http.Client{Transport: transport}, changed: make(chan struct{}), raw: map[string][]byte{}, posts: map[string]post{}}
+	b := &browser{t: t, url: url, as: as, http: &http.Client{Transport: transport}, changed: make(chan struct{}), raw: map[string][]byte{}, posts: map[string]post{}, kinds: map[string]bool{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/events?as="+as, http.NoBody)
 	if err != nil {
@@ -189,6 +194,11 @@ func (b *browser) take(name string, data []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.raw[name] = bytes.Clone(data)
+	if name == "slack" || name == "messages" {
+		var any any
+		_ = json.Unmarshal(data, &any)
+		b.note(any, "")
+	}
 	switch name {
 	case "messages":
 		var in struct {
@@ -254,9 +264,18 @@ func (b *browser) until(what string, ok func() bool) {
 		case <-limit.C:
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			b.t.Fatalf("%s waits until %s; the page shows\nslack %s\nrotation %s\ndrill %s", b.as, what, b.raw["slack"], b.raw["rotation"], b.raw["drill"])
+			b.t.Fatalf("%s waits until %s; the page shows\nslack %s\nrotation %s\ndrill %s\nmessages %q", b.as, what, b.raw["slack"], b.raw["rotation"], b.raw["drill"], b.heads())
 		}
 	}
+}
+
+// heads are the first lines of all messages; b.mu is held.
+func (b *browser) heads() (list []string) {
+	for _, p := range b.posts {
+		list = append(list, p.TS+" "+p.Channel+": "+p.Text)
+	}
+	slices.Sort(list)
+	return list
 }
 
 // do posts and returns the answer, which must be ok.
@@ -294,4 +313,50 @@ func (b *browser) try(path string, body map[string]any) map[string]any {
 		b.t.Fatalf("POST %s = %d %v, %v, want 200", path, resp.StatusCode, out, err)
 	}
 	return out
+}
+
+// note remembers the types of all blocks and elements below v; as is what v
+// itself is.
+func (b *browser) note(v any, as string) {
+	switch v := v.(type) {
+	case []any:
+		for _, x := range v {
+			b.note(x, as)
+		}
+	case map[string]any:
+		if kind, ok := v["type"].(string); ok && as != "" && kind != "mrkdwn" && kind != "plain_text" {
+			b.kinds[as+" "+kind] = true
+		}
+		for name, x := range v {
+			switch name {
+			case "blocks":
+				b.note(x, "block")
+			case "element", "elements", "accessory":
+				b.note(x, "element")
+			default:
+				b.note(x, "")
+			}
+		}
+	}
+}
+
+// supported returns what blockkit.js can show.
+func supported(t *testing.T) map[string]bool {
+	t.Helper()
+	script, err := os.ReadFile("page/assets/blockkit.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	can := map[string]bool{}
+	for list, as := range map[string]string{"kinds": "block", "elements": "element"} {
+		_, rest, _ := strings.Cut(string(script), "\nconst "+list+" = {\n")
+		body, _, _ := strings.Cut(rest, "\n};")
+		for _, m := range regexp.MustCompile(`(?m)^  (\w+)[:(]`).FindAllStringSubmatch(body, -1) {
+			can[as+" "+m[1]] = true
+		}
+	}
+	if !can["block section"] || !can["element button"] {
+		t.Fatalf("blockkit.js can show %v, want at least a section and a button", can)
+	}
+	return can
 }

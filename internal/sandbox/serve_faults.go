@@ -62,7 +62,7 @@ func once(f func()) func(bool) error {
 
 // switches returns every fault that can be switched on the page.
 func (w *World) switches() []page.Fault {
-	return slices.Concat(w.slackSwitches(), w.alpacaSwitches(), w.vaultSwitches(), w.consumerSwitches(), w.hookSwitches(), w.raptorSwitches())
+	return slices.Concat(w.slackSwitches(), w.alpacaSwitches(), w.vaultSwitches(), w.consumerSwitches(), w.hookSwitches(), w.raptorSwitches(), w.accidents())
 }
 
 func (w *World) slackSwitches() []page.Fault {

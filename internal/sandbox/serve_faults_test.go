@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,6 +18,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/raxx-app/keyturn/internal/sandbox/page"
+	"github.com/raxx-app/keyturn/internal/sim/pagerdutysim"
+	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
 // A client calls the simulators of a world as the bot does.
@@ -237,6 +240,18 @@ func TestSwitches(t *testing.T) {
 			return fmt.Sprint(len(c.Raptor.LiveOrders()) - before)
 		},
 	}
+	maps.Copy(looks, map[string]func(c *client) string{
+		"alpaca-401":      func(c *client) string { return c.alpaca("GET", "/v2/account", "") },
+		"alpaca-401-20s":  func(c *client) string { return c.alpaca("GET", "/v2/account", "") },
+		"account-deleted": func(c *client) string { return fmt.Sprint(c.accountExists(c.Account)) },
+		"key-regenerated": func(c *client) string { return fmt.Sprint(c.rejects(c.Old)) },
+		"changed-by-hand": func(c *client) string { return fmt.Sprint(c.rejects(c.Old), c.exposed(), c.appPlace(prodApp).Works) },
+		"heroku-drift":    func(c *client) string { return fmt.Sprint(c.Heroku.Vars(stagingApp)[keyIDName] == c.Old.ID) },
+		"pagerduty-down":  func(c *client) string { return c.call(http.MethodPost, c.Pager.URL()+pagerdutysim.Path, "{}") },
+		"bob-leaves": func(c *client) string {
+			return fmt.Sprint(slices.ContainsFunc(c.Slack.Users(), func(u slacksim.User) bool { return u.ID == Bob && u.Deleted }))
+		},
+	})
 	happens := map[string]func(c *client, conn *websocket.Conn) string{
 		"slack-disconnect": func(c *client, conn *websocket.Conn) string { return fmt.Sprint(c.frames(conn)) },
 		"slack-cut":        func(c *client, conn *websocket.Conn) string { return fmt.Sprint(c.frames(conn)) },
@@ -270,6 +285,15 @@ func TestSwitches(t *testing.T) {
 					t.Fatalf("set %v: %v", on, err)
 				}
 			}
+			look := looks[s.Name]
+			if s.Once && look != nil {
+				before := look(c)
+				set(true)
+				if on := look(c); on == before {
+					t.Errorf("%s: %q before and after, want something to have happened", s.Name, on)
+				}
+				return
+			}
 			if s.Once {
 				conn := c.socket()
 				if err := w.Slack.WaitSockets(t.Context(), 1); err != nil {
@@ -281,7 +305,6 @@ func TestSwitches(t *testing.T) {
 				}
 				return
 			}
-			look := looks[s.Name]
 			before := look(c)
 			set(true)
 			on := look(c)

@@ -119,10 +119,16 @@ func (b *browser) whispered(text string) {
 }
 
 // begin types the command and answers the questions of step 1.
-func (b *browser) begin(why string) {
+func (b *browser) begin() {
 	b.t.Helper()
 	b.online()
 	b.do("/api/slack/command", map[string]any{"channel": OpsChannel, "text": command + " " + KeySet})
+	b.answers("Scheduled")
+}
+
+// answers fills in the questions of step 1 and goes on.
+func (b *browser) answers(why string) {
+	b.t.Helper()
 	v := b.submits(goOnButton)
 	for _, x := range v.Blocks {
 		switch {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -174,4 +175,14 @@ func (w *World) raptorPlace() page.Place {
 		p.Detail = "account " + a.Status
 	}
 	return p
+}
+
+// alerts are what PagerDuty wakes people with, the newest first.
+func (st *stage) alerts() []page.Alert {
+	list := st.Pager.Alerts()
+	out := make([]page.Alert, 0, len(list))
+	for _, a := range slices.Backward(list) {
+		out = append(out, page.Alert{Key: a.DedupKey, State: a.State, Summary: a.Summary, Opened: a.Opened.UTC()})
+	}
+	return out
 }

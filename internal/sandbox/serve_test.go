@@ -17,7 +17,7 @@ func TestPageRotation(t *testing.T) {
 	t.Parallel()
 	st := open(t, nil)
 	ada := browse(t, st.url, Ada)
-	ada.begin("Scheduled")
+	ada.begin()
 	ada.submits(sealButton)
 	account := ada.account()
 	if got := ada.do("/api/alpaca/view", map[string]any{"account": account}); got["key_id"] == "" {
@@ -78,7 +78,7 @@ func TestPageKillAndTakeOver(t *testing.T) {
 	t.Parallel()
 	st := open(t, nil)
 	ada, other := browse(t, st.url, Ada), browse(t, st.url, cleo)
-	ada.begin("Scheduled")
+	ada.begin()
 	ada.submits(sealButton)
 	account := ada.account()
 	ada.do("/api/bot/kill", map[string]any{})

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,6 +42,8 @@ endpoints:
   infisical: "@infisical@"
   heroku: "@heroku@"
   github: "@github@"
+  pagerduty: "@pagerduty@"
+schedules: {sentinel: "@sentinel@"}
 `
 
 // Config is the bot's settings file.
@@ -48,6 +51,15 @@ func (w *World) Config() string { return filepath.Join(w.Dir, "bot.yml") }
 
 func (w *World) stateKey() string  { return filepath.Join(w.Dir, "state.key") }
 func (w *World) stateFile() string { return filepath.Join(w.Dir, "keyturn.db") }
+
+// How often the stored pair is asked for between rotations. A script that counts
+// what the bot calls, or that kills it at a numbered point, is left alone after
+// the first look, which no schedule puts off; somebody in front of the page need
+// not wait.
+const (
+	rareSentinel = "@every 24h"
+	pageSentinel = "@every 10s" // the shortest that bot.yml takes
+)
 
 // stagingSettings are a second key set: the other account of the login.
 const stagingSettings = `  - name: staging
@@ -66,8 +78,8 @@ const stagingSettings = `  - name: staging
 func (w *World) writeSettings(more string) error {
 	text := strings.NewReplacer(
 		"@raptor@", w.Raptor.URL(), "@slack@", w.Slack.APIURL(), "@alpaca@", w.Alpaca.URL(),
-		"@infisical@", w.Infisical.URL(), "@heroku@", w.Heroku.URL(), "@github@", w.GitHub.URL(),
-		"@backtest@", w.Backtest.HookURL(), "@journal@", w.Journal.HookURL(), "endpoints:\n", more+"endpoints:\n",
+		"@infisical@", w.Infisical.URL(), "@heroku@", w.Heroku.URL(), "@github@", w.GitHub.URL(), "@pagerduty@", w.Pager.URL(),
+		"@backtest@", w.Backtest.HookURL(), "@journal@", w.Journal.HookURL(), "@sentinel@", cmp.Or(w.sentinel, rareSentinel), "endpoints:\n", more+"endpoints:\n",
 	).Replace(settings)
 	if err := os.WriteFile(w.Config(), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write settings: %w", err)
@@ -87,6 +99,7 @@ func (w *World) Env() []string {
 		"GITHUB_TOKEN=" + githubToken,
 		"DOWNSTREAM_TOKEN=" + downstreamToken,
 		"WEBHOOK_SECRET=" + webhookSecret,
+		"PAGERDUTY_ROUTING_KEY=" + pagerKey,
 		"STATE_KEY_FILE=" + w.stateKey(),
 	}
 }

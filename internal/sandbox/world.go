@@ -13,6 +13,7 @@ import (
 	"github.com/raxx-app/keyturn/internal/sim/githubsim"
 	"github.com/raxx-app/keyturn/internal/sim/herokusim"
 	"github.com/raxx-app/keyturn/internal/sim/infisicalsim"
+	"github.com/raxx-app/keyturn/internal/sim/pagerdutysim"
 	"github.com/raxx-app/keyturn/internal/sim/raptorsim"
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 	"github.com/raxx-app/keyturn/internal/sim/webhooksim"
@@ -45,6 +46,7 @@ const (
 	githubToken     = "sandbox-github-token" //nolint:gosec // opens nothing outside the sandbox
 	downstreamToken = "sandbox-downstream-token"
 	webhookSecret   = "sandbox-webhook-secret"
+	pagerKey        = "5a4d80b0c0ffee00000000keyturn001" // of the simulated PagerDuty
 )
 
 // A World is every outside service as a simulator, filled with a company that
@@ -59,14 +61,16 @@ type World struct {
 	Raptor    *raptorsim.Sim
 	Backtest  *webhooksim.Sim // a webhook that is sent the pair
 	Journal   *webhooksim.Sim // a webhook that is only told
+	Pager     *pagerdutysim.Sim
 
-	Dir     string        // the bot's files
-	Account string        // number of the paper account whose pair is rotated
-	Old     alpacasim.Key // the pair that was in use at the start
-	now     func() time.Time
-	ahead   atomic.Int64 // nanoseconds by which now is ahead of the clock that the world was given
-	started []simulator
-	before  book
+	Dir      string        // the bot's files
+	Account  string        // number of the paper account whose pair is rotated
+	Old      alpacasim.Key // the pair that was in use at the start
+	now      func() time.Time
+	sentinel string       // schedule of it in bot.yml; "" means rareSentinel
+	ahead    atomic.Int64 // nanoseconds by which now is ahead of the clock that the world was given
+	started  []simulator
+	before   book
 }
 
 // A book is what stands in the paper account.
@@ -103,7 +107,8 @@ func (w *World) start(now func() time.Time) error {
 	w.Heroku = herokusim.New(herokusim.Config{Tokens: map[string]herokusim.Token{herokuToken: {Scopes: []string{"write-protected"}}}, Now: now})
 	w.GitHub = githubsim.New(githubsim.Config{Now: now})
 	w.Backtest, w.Journal = w.hooks(now)
-	for _, s := range []simulator{w.Slack, w.Alpaca, w.Infisical, w.Heroku, w.GitHub, w.Backtest, w.Journal} {
+	w.Pager = pagerdutysim.New(pagerdutysim.Config{RoutingKey: pagerKey, Now: now})
+	for _, s := range []simulator{w.Slack, w.Alpaca, w.Infisical, w.Heroku, w.GitHub, w.Backtest, w.Journal, w.Pager} {
 		if err := w.run(s); err != nil {
 			return err
 		}

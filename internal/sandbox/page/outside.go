@@ -65,13 +65,25 @@ type outsideView struct {
 		Accounts   []account `json:"accounts"`
 	} `json:"alpaca"`
 	Places []Place `json:"places"`
+	Alerts []Alert `json:"alerts"`
+}
+
+// An Alert is one that PagerDuty wakes people with.
+type Alert struct {
+	Key     string    `json:"key"`
+	State   string    `json:"state"` // triggered, acknowledged, resolved
+	Summary string    `json:"summary"`
+	Opened  time.Time `json:"opened"`
 }
 
 // ordersShown is how many orders of an account are shown, the newest ones.
 const ordersShown = 50
 
 func (s *Server) outside() outsideView {
-	v := outsideView{Places: s.cfg.Places()}
+	v := outsideView{Places: s.cfg.Places(), Alerts: []Alert{}}
+	if s.cfg.Alerts != nil {
+		v.Alerts = append(v.Alerts, s.cfg.Alerts()...)
+	}
 	v.Alpaca.MarketOpen = s.cfg.Alpaca.MarketOpen()
 	v.Alpaca.Accounts = []account{}
 	for _, a := range s.cfg.Alpaca.Accounts() {

@@ -66,6 +66,7 @@ type Config struct {
 	Alpaca *alpacasim.Sim
 	Ours   func(accountID string) string // the key set that uses an account; "" for none
 	Places func() []Place
+	Alerts func() []Alert // what PagerDuty wakes people with; may be nil
 	Bot    Process
 	Record Record
 	Clock  Clock

@@ -19,6 +19,7 @@ export function stage({ slack, rotation, secret, bot }) {
   if (slack.modal && !open) return 'opening';
   if (!open) return 'start';
   const step = (r.steps || []).find((s) => s.state !== 'done' && s.state !== 'skipped')?.name;
+  if (step === 'precheck' && !slack.modal && r.operator?.ID === 'keyturn') return 'paged';
   if (step === 'precheck') return slack.modal ? 'precheck' : 'reopen';
   if (step === 'generate') return secret ? 'paste' : slack.modal ? 'generate' : 'reopen';
   return (r.steps || []).some((s) => s.state === 'failed') ? 'failed' : 'hands-off';
@@ -32,6 +33,7 @@ const lines = (command) => ({
   generate: ['Step 2', ['The bot is waiting for you. Go to the Alpaca dashboard on this page and press Regenerate. From that click on, trading fails, so have your coffee first.']],
   paste: ['Quick', ['Copy Key ID and Secret into the window in Slack, then press its button. The stopwatch is running.']],
   reopen: ['Still open', ['The window is closed, the rotation is not. Press Open on the bot’s message in #ops.']],
+  paged: ['Your phone rings', ['The bot saw that the key is dead, and nobody has the rotation yet. Open your direct message from it and press Start now.']],
   'hands-off': ['Hands off', ['Nothing to do. The bot stores, hands out, verifies, and proves that the old key is dead.']],
   failed: ['It stopped', ['Something failed. The bot says in Slack what happened and what to press.']],
   done: ['Well done', ['That was a whole rotation. Now the fun part: under Rotation, break something, and do it again.']],

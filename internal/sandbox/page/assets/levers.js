@@ -26,7 +26,7 @@ export function levers(data, drilling, tell, trouble) {
     h('section.card', { key: 'clock', 'aria-labelledby': 'clock-title' },
       h('div.card-head', h('h2', { id: 'clock-title' }, 'The clock'), h('span.card-note.num', ahead(data.clock?.ahead_s || 0))),
       h('div.lever-row',
-        [['+1 hour', 3600], ['+1 day', 86400], ['+14 days', 14 * 86400], ['+180 days', 180 * 86400]].map(([name, s]) => h('button.btn.btn-small', { key: name, type: 'button', test: 'clock-' + s, onclick: act('clock', { advance_s: s }, 'The clock is moved: ' + name) }, name)))),
+        [['+30 s', 30], ['+1 hour', 3600], ['+1 day', 86400], ['+14 days', 14 * 86400], ['+180 days', 180 * 86400]].map(([name, s]) => h('button.btn.btn-small', { key: name, type: 'button', test: 'clock-' + s, onclick: act('clock', { advance_s: s }, 'The clock is moved: ' + name) }, name)))),
     !drilling && faults(data.faults || [], tell),
     trouble && h('p.trouble', { key: 'trouble', role: 'alert' }, trouble),
   ];

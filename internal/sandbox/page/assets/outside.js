@@ -50,8 +50,19 @@ function draw() {
     h('section.places', { key: 'places', 'aria-labelledby': 'places-title' },
       h('div.places-head', h('h2', { id: 'places-title' }, 'Who holds the pair'),
         h('p.places-sum', { class: good === set ? 'good' : 'bad' }, good + ' of ' + set + ' work now')),
-      groups.map((g) => h('div.place-group', { key: g.name }, h('h3', g.name), h('ul.place-list', g.list.map(place))))));
+      groups.map((g) => h('div.place-group', { key: g.name }, h('h3', g.name), h('ul.place-list', g.list.map(place)))),
+      h('div.place-group', { key: 'pager' }, h('h3', 'PagerDuty'),
+        (data.alerts || []).length === 0 ? h('p.place-detail', 'Nobody is paged.') : h('ul.place-list', data.alerts.map(alert)))));
   for (const p of places) was.set(p.id, p);
+}
+
+const paged = { triggered: ['bad', 'rings', '🔔'], acknowledged: ['none', 'acknowledged', '👤'], resolved: ['good', 'resolved', '✓'] };
+
+function alert(a) {
+  const [tone, word, sign] = paged[a.state] || ['none', a.state, '?'];
+  return h('li.place', { key: a.key, test: 'alert-' + a.key },
+    h('div.place-top', h('span.place-name', a.summary),
+      h('span.pill', { class: 'pill-' + tone }, h('span', { 'aria-hidden': 'true' }, sign + ' '), word)));
 }
 
 function place(p) {

@@ -69,9 +69,12 @@ function announce() {
     const key = r.id + '|outcome';
     const before = said.get(key);
     said.set(key, r.outcome || '');
-    if (before === '' && r.outcome) say('Rotation of ' + r.keyset + ' ' + r.outcome);
+    if (before === '' && r.outcome) say('Rotation of ' + r.keyset + ' ' + ended(r.outcome));
   }
 }
+
+// ended says an outcome in words.
+const ended = (outcome) => outcome.replace('_', ' ');
 
 function draw() {
   if (!data) return;
@@ -95,6 +98,7 @@ function exposedCard(at) {
   if (dead) line = 'Trading fails until the last consumer is verified.';
   else if (deadPlaces > 0 && (!r || r.outcome || !over)) line = deadPlaces + (deadPlaces === 1 ? ' place does' : ' places do') + ' not work now. The bot has not measured that yet.';
   else if (over && r?.outcome === 'completed') line = 'Rotated. About as long as ' + likeWhat(e.took_ms) + '.';
+  else if (r?.outcome === 'stood_down') line = 'The key was alive after all. Nothing was changed.';
   else if (over) line = 'Trading works again with the new pair.';
   else if (r?.outcome === 'completed') line = 'Rotated without an outage. Nobody will ever know.';
   else if (r?.outcome === 'cancelled') line = 'Cancelled. Nothing was changed.';
@@ -116,8 +120,8 @@ function timeline(at) {
   return h('section.card', { key: 'steps', 'aria-labelledby': 'steps-title' },
     h('div.card-head', h('h2', { id: 'steps-title' }, 'The eight steps'),
       all.length > 1 ? h('select.select.select-small', { key: 'pick', 'aria-label': 'Rotation', value: r.id, onchange: (e) => { chosen = e.currentTarget.value; draw(); } },
-        all.map(({ rotation: x }) => h('option', { key: x.id, value: x.id }, x.keyset + ' ' + clock(instant(x.opened)) + (x.outcome ? ' ' + x.outcome : ' open'))))
-        : r && h('span.card-note', { key: 'note' }, r.keyset + ' · ' + (r.outcome || 'open'))),
+        all.map(({ rotation: x }) => h('option', { key: x.id, value: x.id }, x.keyset + ' ' + clock(instant(x.opened)) + (x.outcome ? ' ' + ended(x.outcome) : ' open'))))
+        : r && h('span.card-note', { key: 'note' }, r.keyset + ' · ' + (r.outcome ? ended(r.outcome) : 'open'))),
     h('ol.steps', Object.keys(titles).map((name, i) => step(r?.steps?.find((s) => s.name === name) || { number: i + 1, name, state: 'pending' }, r))),
     !r && h('p.small', { key: 'none' }, 'No rotation yet. It begins in Slack.'));
 }

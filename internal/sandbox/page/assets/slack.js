@@ -153,7 +153,10 @@ function drawComposer() {
 
 const choices = () => [
   [command + ' prod', 'start a rotation, or open the one that runs'],
-  [command + ' status', 'due dates and open rotations'],
+  [command + ' status', 'due dates, what the sentinel sees, open rotations'],
+  [command + ' history', 'earlier rotations'],
+  [command + ' check', 'try everything that a rotation needs; changes nothing'],
+  [command + ' reset', 'somebody reset or deleted the account'],
   [command + ' help', 'what it can do'],
   [command, 'choose a key set'],
 ];

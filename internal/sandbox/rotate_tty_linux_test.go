@@ -1,0 +1,514 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/raxx-app/keyturn/internal/cli"
+	"github.com/raxx-app/keyturn/internal/control"
+	"github.com/raxx-app/keyturn/internal/rotation"
+	"github.com/raxx-app/keyturn/internal/sim/alpacasim"
+	"github.com/raxx-app/keyturn/internal/sim/githubsim"
+	"github.com/raxx-app/keyturn/internal/sim/herokusim"
+	"github.com/raxx-app/keyturn/internal/sim/slacksim"
+)
+
+// The size of the terminal, in characters.
+const (
+	ttyWidth  = 120
+	ttyHeight = 50
+)
+
+// Keys as a terminal sends them.
+const (
+	enter = "\r"
+	down  = "\x1b[B"
+	ctrlA = "\x01"
+	ctrlC = "\x03"
+)
+
+// A tty is a person at a real terminal, the bot's command in front of them. What
+// the command writes is drawn on a screen, as a terminal does.
+type tty struct {
+	t      *testing.T
+	master *os.File
+	cancel context.CancelFunc // as SIGTERM does
+	ended  chan int
+
+	mu     sync.Mutex
+	raw    []byte   // as it was written
+	frames []string // the screen after each write
+	screen glass
+}
+
+// tty runs a command at a pseudo-terminal of its own (pts(4)).
+func (w *World) tty(t *testing.T, limits rotation.Limits, args ...string) *tty {
+	t.Helper()
+	master, slave, err := openTTY()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &tty{t: t, master: master, ended: make(chan int, 1)}
+	drawn := make(chan struct{})
+	go func() {
+		defer close(drawn)
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf)
+			s.mu.Lock()
+			s.raw = append(s.raw, buf[:n]...)
+			s.screen.draw(buf[:n])
+			s.frames = append(s.frames, s.screen.text())
+			s.mu.Unlock()
+			if err != nil {
+				return // EIO: nobody holds the other end any more
+			}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	s.cancel = cancel
+	env := cli.Env{Args: append(args, "--config", w.Config()), Getenv: w.Getenv, Stdin: slave, Stdout: slave, Stderr: slave, Now: time.Now}
+	env.Hooks.Limits = limits
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		code := cli.Run(ctx, env)
+		_ = slave.Close()
+		<-drawn
+		s.ended <- code
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-over
+		_ = master.Close()
+	})
+	return s
+}
+
+func openTTY() (master, slave *os.File, err error) {
+	if master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
+		return nil, nil, err
+	}
+	var number uint32
+	var locked int32
+	size := [4]uint16{ttyHeight, ttyWidth}
+	for _, c := range []struct {
+		request uintptr
+		arg     unsafe.Pointer
+	}{
+		{syscall.TIOCGPTN, unsafe.Pointer(&number)},
+		{syscall.TIOCSPTLCK, unsafe.Pointer(&locked)},
+		{syscall.TIOCSWINSZ, unsafe.Pointer(&size)},
+	} {
+		if err := ioctl(master, c.request, c.arg); err != nil {
+			return nil, nil, err
+		}
+	}
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	return master, slave, err
+}
+
+func ioctl(f *os.File, request uintptr, arg unsafe.Pointer) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed syscall.Errno
+	if err := raw.Control(func(fd uintptr) {
+		_, _, failed = syscall.Syscall(syscall.SYS_IOCTL, fd, request, uintptr(arg))
+	}); err != nil {
+		return err
+	}
+	if failed != 0 {
+		return failed
+	}
+	return nil
+}
+
+// text is what the person can read, with what was scrolled away.
+func (s *tty) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.screen.text()
+}
+
+// see waits until all of texts can be read.
+func (s *tty) see(texts ...string) {
+	s.t.Helper()
+	s.until(fmt.Sprintf("show %q", texts), func() bool { return hasAll(s.text(), texts) })
+}
+
+func (s *tty) until(what string, ok func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the terminal does not %s; it shows\n%s", what, s.text())
+		}
+	}
+}
+
+// types sends keys.
+func (s *tty) types(keys ...string) {
+	s.t.Helper()
+	if _, err := s.master.WriteString(strings.Join(keys, "")); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *tty) ends(want int) {
+	s.t.Helper()
+	if code := <-s.ended; code != want {
+		s.t.Errorf("the command ended with %d, want %d; the terminal shows\n%s", code, want, s.text())
+	}
+}
+
+// choose moves to an option of the menu on the screen and takes it.
+func (s *tty) choose(option string) {
+	s.t.Helper()
+	s.until("offer "+option, func() bool { return s.row("┃ > ", "") >= 0 && s.row("┃ ", option) >= 0 })
+	for s.row("┃ > ", option) < 0 {
+		at := s.row("┃ > ", "")
+		s.types(down)
+		s.until("move to "+option, func() bool { return s.row("┃ > ", "") != at })
+	}
+	s.types(enter)
+}
+
+// row returns the number of the row that begins with prefix and has part; -1 if
+// there is none.
+func (s *tty) row(prefix, part string) int {
+	return slices.IndexFunc(strings.Split(s.text(), "\n"), func(row string) bool {
+		return strings.HasPrefix(row, prefix) && strings.Contains(row, part)
+	})
+}
+
+// pastes types a pair.
+func (s *tty) pastes(key alpacasim.Key) {
+	s.t.Helper()
+	s.see("┃ Key ID")
+	s.types(key.ID, enter)
+	s.see("┃ Secret key")
+	s.types(key.Secret)
+	s.see(strings.Repeat("*", len(key.Secret)))
+	s.types(enter)
+}
+
+// hid looks whether no part of the secret was ever written or on the screen. The
+// Key ID, which was typed in the same way, must be found.
+func (s *tty) hid(key alpacasim.Key) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := string(s.raw) + strings.Join(s.frames, "\n")
+	for i := 0; i+6 <= len(key.Secret); i++ {
+		if part := key.Secret[i : i+6]; strings.Contains(all, part) {
+			s.t.Fatalf("the terminal showed %q of the secret", part)
+		}
+	}
+	if !strings.Contains(strings.Join(s.frames, "\n"), key.ID) {
+		s.t.Error("the Key ID was never on the screen, so this search proves nothing")
+	}
+}
+
+// vouches gives the reason that break-glass needs.
+func (s *tty) vouches(why string) {
+	s.t.Helper()
+	s.see("nobody vouches for you", "Why do you act now?")
+	s.types(why, enter)
+}
+
+// TestR90Terminal: the whole procedure at a terminal, with no bot beside it. The
+// person leaves with Ctrl-C in the middle and goes on later. R34: what is typed
+// as the secret is never shown.
+func TestR90Terminal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.tty(t, quick(), "rotate", KeySet)
+	s.vouches("INC-45 Slack is down")
+	s.choose("Go on: every question")
+	s.choose("Scheduled: the key is due")
+	s.see("┃ Reason")
+	s.types(enter)
+	s.see("┃ Confirm each")
+	s.types(enter)
+	s.see("confirm each: space marks one, ctrl+a marks all")
+	s.types(ctrlA, enter)
+	s.see("Place the test order in step 6 (buy 1 AAPL, paper)?")
+	s.types("y")
+	s.see("Regenerate", "┃ Key ID")
+	s.types("PK", ctrlC)
+	s.ends(3)
+	s.see("nothing goes on by itself now", "To go on: bot rotate "+KeySet+" --config "+w.Config())
+	if said, _, code := w.Bot(t.Context(), "status"); code != 0 || !strings.Contains(said, "step 2") {
+		t.Errorf("status = %d %q, want the rotation at step 2", code, said)
+	}
+
+	s = w.tty(t, quick(), "rotate", KeySet)
+	s.vouches("INC-45 Slack is still down")
+	s.see("it goes on here", "┃ Key ID")
+	key, err := w.Alpaca.Regenerate(w.Account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pastes(key)
+	s.ends(0)
+	s.see("✔ sealed ····"+last4(key.ID), "test_order: ", "prod is rotated")
+	s.hid(key)
+	if err := w.vaultHolds(key, 2, 2); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTerminalTakesOver: somebody at a terminal goes on with what was begun in
+// Slack, in their own name, and Slack shows it.
+func TestTerminalTakesOver(t *testing.T) {
+	t.Parallel()
+	d := newDrill(t)
+	if err := d.to(hasFields); err != nil {
+		t.Fatal(d.report([]Check{{"comes to step 2", err}}))
+	}
+	s := d.tty(t, rotation.Limits{}, "rotate", KeySet)
+	s.vouches("Slack must not see the pair")
+	s.see("The operator is ada@raxx.app. Take over?")
+	s.types("y")
+	s.see("Operator: local:"+control.Login(), "┃ Key ID")
+	if _, err := d.Slack.WaitMessage(d.ctx, OpsChannel, func(m slacksim.Message) bool {
+		return strings.Contains(m.Visible(), control.Login()+" (terminal)")
+	}); err != nil {
+		t.Errorf("#ops does not show who has taken over: %v", err)
+	}
+	var err error
+	if d.key, err = d.Alpaca.Regenerate(d.Account); err != nil {
+		t.Fatal(err)
+	}
+	s.pastes(d.key)
+	s.ends(0)
+	s.hid(d.key)
+	d.sealed = true
+	d.finish(t)
+}
+
+// TestTerminalMoves: a question on the screen ends by itself when it is answered
+// in Slack.
+func TestTerminalMoves(t *testing.T) {
+	t.Parallel()
+	d := newDrill(t)
+	if err := d.to(func(d *drill) bool {
+		v, ok := d.Slack.Modal(Ada)
+		return ok && v.Submit == goOnButton && hasResult(v.Text())
+	}); err != nil {
+		t.Fatal(d.report([]Check{{"comes to step 1", err}}))
+	}
+	s := d.tty(t, rotation.Limits{}, "rotate", KeySet)
+	s.vouches("I want to watch")
+	s.see("Take over?")
+	s.types("n")
+	s.see("Go on: every question")
+	if err := d.act("go on", func(ctx context.Context) (bool, error) {
+		if hasFields(d) {
+			return true, nil
+		}
+		_, err := d.step(ctx)
+		return false, err
+	}); err != nil {
+		t.Fatal(d.report([]Check{{"goes on", err}}))
+	}
+	s.see("┃ Key ID")
+	d.finish(t)
+	s.ends(0)
+	s.see("prod is rotated")
+}
+
+// TestTerminalMends: what failed is retried, or accepted with a reason, from the
+// menu (R51).
+func TestTerminalMends(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Heroku.SetPhase(prodApp, herokusim.Phase{On: true, Fails: true})
+	s := w.tty(t, quick(), "rotate", KeySet, "--reason", "INC-46")
+	s.see("Why do you act now?", "INC-46")
+	s.types(enter)
+	s.choose("Go on: every question")
+	s.choose("Suspected compromise")
+	s.see("┃ Reason", "INC-46")
+	s.types(enter)
+	s.see("┃ Confirm each")
+	s.types(ctrlA, enter)
+	s.see("Place the test order in step 6")
+	s.types("n")
+	s.see("┃ Key ID")
+	w.GitHub.Grant(githubToken, githubsim.Access{Secrets: githubsim.Write, Push: true, Admin: true, Repos: []string{"raxx/another"}})
+	key, err := w.Alpaca.Regenerate(w.Account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pastes(key)
+	s.see("Retry step: ", "Retry "+prodApp, "Accept "+ciConsumer)
+	w.Heroku.SetPhase(prodApp, herokusim.Phase{On: true})
+	s.choose("Retry " + prodApp)
+	s.see("✅ " + prodApp + ": ")
+	s.see("Retry step: ")
+	s.choose("Accept " + ciConsumer)
+	s.see("┃ Why?")
+	s.types(" the repository is archived", enter)
+	s.ends(0)
+	s.see("prod is rotated", ciConsumer)
+	s.hid(key)
+	if err := holds(w.Heroku.Running(prodApp), key); err != nil {
+		t.Errorf("%s: %v", prodApp, err)
+	}
+	rows, err := w.auditRows(t.Context())
+	if err != nil || !strings.Contains(fmt.Sprint(rows), "the repository is archived") {
+		t.Errorf("audit rows = %v, %v, want the reason", rows, err)
+	}
+}
+
+// TestTerminalEnded: SIGTERM is Ctrl-C for a question on the screen; it answers
+// nothing.
+func TestTerminalEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.tty(t, quick(), "rotate", KeySet)
+	s.vouches("INC-47")
+	s.see("Go on: every question")
+	s.cancel()
+	s.ends(3)
+	s.see("To go on: bot rotate " + KeySet)
+	if said, _, code := w.Bot(t.Context(), "status"); code != 0 || !strings.Contains(said, "step 1") {
+		t.Errorf("status = %d %q, want the rotation at step 1", code, said)
+	}
+}
+
+// A glass is the screen of a terminal: as much of ECMA-48 as the forms use. What
+// it does not know it shows, so that a test that reads it fails.
+type glass struct {
+	past []string // rows that were scrolled away
+	rows [ttyHeight][]rune
+	x, y int
+	rest []byte // begin of what is not complete yet
+}
+
+func (g *glass) text() string {
+	list := slices.Clone(g.past)
+	for _, row := range g.rows {
+		list = append(list, strings.TrimRight(string(row), " "))
+	}
+	return strings.TrimRight(strings.Join(list, "\n"), "\n")
+}
+
+func (g *glass) draw(b []byte) {
+	b = append(g.rest, b...)
+	for len(b) > 0 {
+		n := 1
+		switch b[0] {
+		case '\r':
+			g.x = 0
+		case '\n':
+			g.feed()
+		case '\b':
+			g.x = max(g.x-1, 0)
+		case 0x1b:
+			if n = sequence(b); n > 0 {
+				g.obey(string(b[2 : n-1]), b[n-1])
+			}
+		default:
+			if !utf8.FullRune(b) {
+				n = 0
+				break
+			}
+			var r rune
+			r, n = utf8.DecodeRune(b)
+			g.put(r)
+		}
+		if n == 0 {
+			break
+		}
+		b = b[n:]
+	}
+	g.rest = bytes.Clone(b)
+}
+
+// sequence returns how long the control sequence is with which b begins; 0 if it
+// is not complete.
+func sequence(b []byte) int {
+	for i := 2; i < len(b); i++ {
+		if b[i] >= 0x40 && b[i] <= 0x7e {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+func (g *glass) feed() {
+	if g.y++; g.y == ttyHeight {
+		g.past = append(g.past, strings.TrimRight(string(g.rows[0]), " "))
+		copy(g.rows[:], g.rows[1:])
+		g.rows[ttyHeight-1], g.y = nil, ttyHeight-1
+	}
+}
+
+func (g *glass) put(r rune) {
+	if g.x >= ttyWidth {
+		g.x = 0
+		g.feed()
+	}
+	for len(g.rows[g.y]) <= g.x {
+		g.rows[g.y] = append(g.rows[g.y], ' ')
+	}
+	g.rows[g.y][g.x] = r
+	g.x++
+}
+
+// obey does what a control sequence says.
+func (g *glass) obey(arg string, what byte) {
+	n, err := strconv.Atoi(arg)
+	if err != nil || n == 0 {
+		n = 1
+	}
+	switch what {
+	case 'A':
+		g.y = max(g.y-n, 0)
+	case 'B':
+		g.y = min(g.y+n, ttyHeight-1)
+	case 'C':
+		g.x = min(g.x+n, ttyWidth-1)
+	case 'D':
+		g.x = max(g.x-n, 0)
+	case 'G':
+		g.x = n - 1
+	case 'K':
+		g.erase(arg)
+	case 'J':
+		g.erase(arg)
+		clear(g.rows[g.y+1:])
+	case 'X':
+		for i := g.x; i < min(g.x+n, len(g.rows[g.y])); i++ {
+			g.rows[g.y][i] = ' '
+		}
+	case 'm', 'h', 'l', 'p', 'u': // colours and modes
+	default:
+		for _, r := range "<unknown: ESC[" + arg + string(what) + ">" {
+			g.put(r)
+		}
+	}
+}
+
+// erase takes away the rest of the row.
+func (g *glass) erase(arg string) {
+	if row := g.rows[g.y]; arg == "" || arg == "0" {
+		g.rows[g.y] = row[:min(g.x, len(row))]
+		return
+	}
+	g.put('?') // nothing else is asked for
+}
