@@ -107,15 +107,16 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 		p.vaults = append(p.vaults, set.Vault)
 	}
 	vendor := m.vendor(clients.alpaca)
+	watch := &lateClock{}
 	p.engine = rotation.New(rotation.Config{
 		Store: store, Chain: state.NewChain(store), Sealer: sealer, Vendor: vendor, Book: clients.alpaca,
 		KeySets: sets, Zone: cfg.Schedules.Location, Limits: o.Limits, Admin: adminOf(cfg.Slack.AdminIDs), Now: o.Now, Log: o.Log,
+		Seen: watch.Seen,
 		Tell: func(id rotation.ID) {
 			ends.slack.Changed(id)
 			p.outbox.Wake()
 		},
 	})
-	watch := &lateClock{}
 	slackCfg := slackConfig(o, p.engine, store, p.wires)
 	p.refusal = &refusal{pager: pagerOf(cfg, p.wires, o.Now), also: o.Alarm, log: o.Log, came: make(chan error, 1), every: time.Minute}
 	slackCfg.Alarm = p.refusal.ring

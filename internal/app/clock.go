@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -158,6 +159,24 @@ func errText(err error) string {
 type lateClock struct{ *clockwork }
 
 // Seen implements [slackbot.Sentinel].
-func (l lateClock) Seen(ctx context.Context, keyset string) (rotation.Seen, error) {
+func (l *lateClock) Seen(ctx context.Context, keyset string) (rotation.Seen, error) {
 	return l.sentinel.Seen(ctx, keyset)
+}
+
+// FirstDue returns, from what a bot has stored, when a key set is due that it never
+// rotated, and from which day that is counted; "" if none has run yet. It changes
+// nothing.
+func FirstDue(ctx context.Context, cfg config.Config, store rotation.Store, engine *rotation.Engine, keyset string, now func() time.Time) (due, firstSeen string, err error) {
+	cadence := map[string]int{}
+	for _, k := range cfg.KeySets {
+		cadence[k.Name] = k.CadenceDays
+	}
+	r := jobs.NewReminders(jobs.RemindersConfig{
+		Outbox: jobs.New(jobs.Config{Store: store, Now: now}), Shelf: engine, Cadence: cadence, Zone: cfg.Schedules.Location, Now: now,
+	})
+	s, err := r.Standing(ctx, keyset)
+	if errors.Is(err, rotation.ErrNotFound) {
+		return "", "", nil
+	}
+	return s.Due, s.FirstSeen, err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/raxx-app/keyturn/internal/app"
 	"github.com/raxx-app/keyturn/internal/config"
 	"github.com/raxx-app/keyturn/internal/rotation"
 	"github.com/raxx-app/keyturn/internal/state"
@@ -20,8 +21,9 @@ import (
 // meanings never change; fields may be added.
 type keySetStatus struct {
 	Name      string      `json:"name"`
-	NextDue   string      `json:"next_due,omitempty"` // calendar day; absent: never rotated by the bot
-	Completed time.Time   `json:"completed,omitzero"` // last completed rotation, UTC
+	NextDue   string      `json:"next_due,omitempty"`   // calendar day; absent: no bot has run with it
+	FirstSeen string      `json:"first_seen,omitempty"` // calendar day from which that is counted; absent: from the last rotation
+	Completed time.Time   `json:"completed,omitzero"`   // last completed rotation, UTC
 	Last      rotation.ID `json:"last,omitempty"`
 	ExposedMS int64       `json:"exposed_ms"` // of that one
 	Open      *openStatus `json:"open"`       // null: none is open
@@ -104,6 +106,11 @@ func statusOf(ctx context.Context, cfg config.Config, store *state.Store, now fu
 			return nil, err
 		}
 		s := keySetStatus{Name: k.Name, NextDue: rec.NextDue, Completed: rec.Completed.UTC(), Last: rec.Last}
+		if s.NextDue == "" {
+			if s.NextDue, s.FirstSeen, err = app.FirstDue(ctx, cfg, store, engine, k.Name, now); err != nil {
+				return nil, err
+			}
+		}
 		if n := len(rec.Exposed); n > 0 {
 			s.ExposedMS = rec.Exposed[n-1]
 		}
@@ -161,12 +168,18 @@ func failures(r rotation.Rotation) []failedItem {
 func printStatus(w io.Writer, list []keySetStatus) error {
 	for _, k := range list {
 		line := k.Name + ": never rotated by this bot"
-		if k.NextDue != "" {
+		switch {
+		case k.FirstSeen != "":
+			line += fmt.Sprintf(", due %s (counted from %s, when it first saw it)", k.NextDue, k.FirstSeen)
+		case k.NextDue != "":
 			line = fmt.Sprintf("%s: due %s, last rotated %s (%s), exposed %.1f s", k.Name, k.NextDue, k.Completed.Format(time.DateTime), k.Last, float64(k.ExposedMS)/1000)
 		}
 		lines := []string{line}
 		if k.Open != nil {
 			lines = append(lines, k.Open.lines()...)
+		}
+		for i, line := range lines { // details come from services and consumers
+			lines[i] = oneRow(line)
 		}
 		if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
 			return err

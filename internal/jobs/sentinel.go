@@ -218,7 +218,7 @@ func (s *Sentinel) Seen(ctx context.Context, keyset string) (rotation.Seen, erro
 			drifted = d.names()
 		}
 		return rotation.Seen{
-			State: string(known.State), LastOK: known.LastOK, Asked: known.Asked, Since: known.Since,
+			Print: known.Print, State: string(known.State), LastOK: known.LastOK, Asked: known.Asked, Since: known.Since,
 			Problem: known.Problem, Account: known.Account, Drifted: drifted,
 		}, nil
 	}

@@ -26,6 +26,7 @@ type bench struct {
 	sealer rotation.Sealer
 	stop   func()
 	others []rotation.KeySet
+	seen   rotation.Seen                             // what the sentinel knows
 	target func([]rotation.Target) []rotation.Target // edits bot.yml; nil: as it is
 }
 
@@ -76,6 +77,7 @@ func (b *bench) start() {
 		targets = b.target(targets)
 	}
 	b.engine = rotation.New(rotation.Config{
+		Seen:  func(context.Context, string) (rotation.Seen, error) { return b.seen, nil },
 		Store: b.store, Chain: state.NewChain(b.store), Sealer: sealer, Vendor: b.w, Book: b.w, Now: time.Now,
 		Log:   slog.New(slog.DiscardHandler),
 		Admin: func(id string) string { return strings.ToLower(strings.TrimPrefix(id, "U0")) + "@raxx.app" },

@@ -53,8 +53,12 @@ func (e *Engine) AdoptByHand(ctx context.Context, by Actor, keyset, consumer, wh
 		return "", err
 	}
 	by = e.named(by)
+	seen := e.sightingOf(ctx, keyset)
 	id, _, err := e.open(ctx, set, by, func(cur *Rotation, _ *change) {
 		cur.Trigger, cur.Reason = TriggerReset, "the key was rotated by hand: "+why
+		if seen != nil { // trading fails since then, not since somebody adopted the pair
+			cur.Sighting, cur.FirstRejected, cur.ClickedAt, cur.LastOK = seen, seen.Since, seen.Since, seen.LastOK
+		}
 	})
 	if err != nil {
 		return "", err
@@ -128,4 +132,17 @@ func (e *Engine) suitsByHand(ctx context.Context, set *KeySet, consumer string, 
 		return refuse(fault.Conflict, "other_account", "The pair that "+consumer+" holds works for account "+Masked(fresh.Account.Number)+", which is not known to be the one of "+set.Name+".")
 	}
 	return nil
+}
+
+// sightingOf returns since when the sentinel knows the stored pair to be dead; nil if
+// it does not.
+func (e *Engine) sightingOf(ctx context.Context, keyset string) *Sighting {
+	if e.cfg.Seen == nil {
+		return nil
+	}
+	s, err := e.cfg.Seen(ctx, keyset)
+	if err != nil || s.Since.IsZero() || s.Print == "" {
+		return nil
+	}
+	return &Sighting{KeySet: keyset, Print: s.Print, Since: s.Since, LastOK: s.LastOK, Reason: s.Problem}
 }

@@ -52,6 +52,24 @@ func TestAdoptByHand(t *testing.T) {
 	})
 }
 
+// The exposed time of an adopted key begins when the stored one was first seen
+// dead, not when somebody pressed the button.
+func TestAdoptByHandSince(t *testing.T) {
+	alone(t, func(t *testing.T, b *bench) {
+		print := b.sealer.Print(b.w.vault.Pair)
+		alive := time.Now().UTC()
+		b.byHand()
+		time.Sleep(33 * time.Second)
+		b.seen = rotation.Seen{Print: print, Since: alive.Add(2 * time.Second), LastOK: alive}
+		id, err := b.engine.AdoptByHand(t.Context(), bob, "prod", "api", "I rotated it on Heroku")
+		b.must(err)
+		r := b.over(id)
+		if e := r.Exposure(); !e.From.Equal(alive.Add(2*time.Second)) || e.Took < 31*time.Second || e.AtMost < 33*time.Second {
+			t.Errorf("exposure %+v, want it from the first rejection on, at least 31 s, at most from the last good answer", e)
+		}
+	})
+}
+
 // A forced rotation that is open already takes the pair, and bob is its operator.
 func TestAdoptByHandIntoAForcedRotation(t *testing.T) {
 	alone(t, func(t *testing.T, b *bench) {

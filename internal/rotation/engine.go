@@ -14,7 +14,7 @@ import (
 	"github.com/raxx-app/keyturn/internal/fault"
 )
 
-// A Config is what an [Engine] works with. All fields but Admin, Tell and
+// A Config is what an [Engine] works with. All fields but Admin, Tell, Seen and
 // Limits are needed.
 type Config struct {
 	Store   Store
@@ -25,8 +25,9 @@ type Config struct {
 	KeySets []KeySet
 	Zone    *time.Location // calendar in which due dates are counted
 	Limits  Limits
-	Admin   func(slackID string) string // audit name of a person (R62); nil: the ID itself
-	Tell    func(ID)                    // called after each commit that people should see; must not block
+	Admin   func(slackID string) string                            // audit name of a person (R62); nil: the ID itself
+	Tell    func(ID)                                               // called after each commit that people should see; must not block
+	Seen    func(ctx context.Context, keyset string) (Seen, error) // what the sentinel knows of the stored pair; nil: nothing
 	Now     func() time.Time
 	Log     *slog.Logger
 }

@@ -7,6 +7,7 @@ import (
 
 // A Seen is what the sentinel knows of a key set's stored pair.
 type Seen struct {
+	Print   string    `json:"-"`                 // fingerprint of that pair
 	State   string    `json:"state"`             // "", "alive", "doubted", "held", "dead"; "" is: not known yet
 	LastOK  time.Time `json:"last_ok,omitzero"`  // last 200
 	Asked   time.Time `json:"asked,omitzero"`    // last probe
