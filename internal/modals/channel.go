@@ -62,6 +62,8 @@ func (p *page) headline(o rotation.Overview) string {
 	cur := r.Current()
 	step := fmt.Sprintf("step %d of %d, %s", cur.Number, len(r.Steps), lower(rotation.Text(cur.Name).Title))
 	switch {
+	case deadAtStart(r) && r.FirstRejected.IsZero(): // a person says so; the bot has not seen it
+		return "🔴 " + name + ": forced rotation, because a person says that its key is dead. It is at " + step
 	case deadAtStart(r): // failed checks hold nothing up
 		return "🔴 " + name + ": its key is dead. The rotation is at " + step
 	case needsPerson(o):

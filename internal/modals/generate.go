@@ -15,7 +15,8 @@ import (
 const pasteMax = 500
 
 // Generate returns the view of step 2: the guided visit to the dashboard
-// (R25–R33) and the two inputs for the new pair (R34).
+// (R25–R33) and the two inputs for the new pair (R34). Slack cannot mask them, so
+// the view names the way that can.
 //
 // The inputs have nothing that Slack reports before Submit: no button stands
 // beside them, because a press would send what is typed so far. Their block
@@ -27,6 +28,8 @@ func Generate(o rotation.Overview) slack.ModalViewRequest {
 	switch {
 	case doubted(o.Rotation):
 		p.alert(slack.AlertLevelError, "Alpaca rejects the old key since "+clock(o.Rotation.FirstRejected)+". If you have generated the new pair, paste it now. If you have not clicked yet, wait a minute: the bot asks again.")
+	case deadBefore(o.Rotation):
+		p.alert(slack.AlertLevelError, "Alpaca rejects the old key since "+clock(o.Rotation.FirstRejected)+": it is dead. Generate a new pair, if you have not yet, and paste it now.")
 	case !o.Rotation.FirstRejected.IsZero():
 		p.alert(slack.AlertLevelError, "Alpaca rejects the old key since "+clock(o.Rotation.FirstRejected)+": it is dead. Paste the new pair now.")
 	}
@@ -40,10 +43,15 @@ func Generate(o rotation.Overview) slack.ModalViewRequest {
 	}
 	p.text(p.otherOwner(o, s))
 	p.account(o)
+	warn := t.Warn
+	if deadBefore(o.Rotation) {
+		p.text("*Is that account not in the switcher any more?* Then it was deleted or reset. Open a new paper account there, generate its keys and paste those: step 3 asks whether to adopt it.")
+		warn = warn[1:] // the click makes nothing worse than it is
+	}
 	p.text(numbered(t.Do))
 	p.small(links(t.Links))
-	p.text(bullets("⚠️", t.Warn))
-	p.alert(slack.AlertLevelWarning, "What you type here is readable on your screen and passes through Slack.")
+	p.text(bullets("⚠️", warn))
+	p.alert(slack.AlertLevelWarning, "What you type here is readable on your screen and passes through Slack. The other way, with masked input, is a terminal on the bot's host: bot rotate "+o.Rotation.KeySet)
 	p.add(
 		paste(keyIDBlock, s.Round, KeyIDLabel, rotation.FieldKeyID, "Begins with PK. Not masked."),
 		paste(secretBlock, s.Round, SecretLabel, rotation.FieldSecret, "Shown once by Alpaca. Not masked. Keep the dashboard tab open until you see ✔ sealed."),
@@ -52,6 +60,13 @@ func Generate(o rotation.Overview) slack.ModalViewRequest {
 	v := view(o, GenerateCallback, p)
 	v.Submit = plain(SealSubmit, maxTitle)
 	return v
+}
+
+// deadBefore reports whether the old pair of a forced rotation is dead and no new
+// one was pasted yet: whoever is here did not necessarily click, and the account
+// may be gone.
+func deadBefore(r rotation.Rotation) bool {
+	return r.Trigger == rotation.TriggerReset && !r.FirstRejected.IsZero() && len(r.Candidates) == 0 && !doubted(r)
 }
 
 // account names the account to choose in the dashboard.

@@ -188,7 +188,7 @@ func TestViewsSayWhatTheProcedureWants(t *testing.T) {
 		{"design 3.1", "precheck_ready", []string{"Market OPEN: trading fails for about 38 s* (your last five)", "3 not provable without writing (last proven 22 Jun 2026), 0 failed"}},
 		{"design 3.1", "precheck_failed", []string{"Market closed: good moment"}},
 		{"R21", "precheck_forced", []string{"rejected since 03:06 UTC", "press Go on"}},
-		{"R34", "generate", []string{"readable on your screen and passes through Slack", "until you see ✔ sealed"}},
+		{"R34", "generate", []string{"readable on your screen and passes through Slack", "with masked input, is a terminal on the bot's host: bot rotate prod", "until you see ✔ sealed"}},
 		{"R39", "generate_again", []string{"Alpaca rejects the old key since 03:12 UTC: it is dead. Paste the new pair now.", "Why you are here again:", "Nothing was written"}},
 		{"R34", "sealed", []string{"✔ sealed ····NEW1"}},
 		{"R39, R66", "validate_failed", []string{"Paste another pair"}},

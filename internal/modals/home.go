@@ -104,7 +104,7 @@ func homeSum(h Home) string {
 // rank orders key sets by how much they need somebody: less is more.
 func rank(c Card) int {
 	switch {
-	case c.Seen != nil && slices.Contains([]string{"dead", "held", "doubted"}, c.Seen.State):
+	case c.Seen != nil && slices.Contains([]string{"dead", "held", "doubted"}, c.Seen.State) && !c.replaced():
 		return 0
 	case c.open():
 		return 1

@@ -108,7 +108,7 @@ func TestClockNotesSayWhatMatters(t *testing.T) {
 		{"late, over", "refusal_stood_down", []string{"The key works again since 22 Nov 2026 03:20 UTC; nothing was changed"}, []string{}},
 		{"R10: the forced rotation's own message", "channel_seen_dead", []string{
 			"rejects the stored key ····OLD1 (HTTP 401) since 22 Nov 2026 03:04 UTC", "last worked at 22 Nov 2026 03:03 UTC", "15 minutes old when this was opened",
-			"🔴 prod: its key is dead. The rotation is at step 1 of 8, pre-rotation checks. Waiting for somebody in ops.",
+			"🔴 prod: its key is dead. The rotation is at step 1 of 8, pre-rotation checks. Waiting for somebody in ops to take it over.",
 		}, nil},
 		{"the cause: regenerated", "channel_cause_regenerated", []string{"keys were *regenerated*. The account is the same, …NB7Q."}, nil},
 		{"the cause: replaced, and what was lost", "channel_cause_replaced", []string{"was *reset or replaced*", "…NUM2 was created at 22 Nov 2026 03:03 UTC", "before it was …NB7Q", "Lost with it", "position 3 AAPL: gone", "100210.10 before"}, nil},

@@ -129,3 +129,24 @@ func setsOf(n rotation.Note) []string {
 	}
 	return sets
 }
+
+// PageOver returns what becomes of a page when its rotation is over: how it ended,
+// and no buttons.
+func PageOver(o rotation.Overview) Message {
+	p := &page{hide: hider(o)}
+	r := o.Rotation
+	name := "*" + p.esc(r.KeySet, nameMax) + "*"
+	var text string
+	switch r.Outcome {
+	case rotation.Completed:
+		text = "✅ " + name + " was rotated at " + moment(r.Closed) + ". This page is over."
+	case rotation.StoodDown:
+		text = "✅ " + name + ": " + lower(stoodDown(r)) + ". Nothing was changed, and this page is over."
+	case rotation.Cancelled:
+		text = "⏹️ " + name + ": the forced rotation was cancelled at " + moment(r.Closed) + ". This page is over."
+	case rotation.Open:
+		text = "The forced rotation of " + name + " is open."
+	}
+	p.text(text)
+	return Message{Text: strings.ReplaceAll(text, "*", ""), Blocks: p.blocks}
+}

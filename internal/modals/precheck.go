@@ -29,7 +29,11 @@ func Precheck(o rotation.Overview) slack.ModalViewRequest {
 		p.text(p.why(o))
 	}
 	p.text(bullets("⚠️", t.Warn))
-	p.text(escape(t.Lead, maxText))
+	lead := t.Lead
+	if !o.Rotation.FirstRejected.IsZero() { // the outage has begun
+		lead = "The bot tries now everything that can fail later. This step changes nothing."
+	}
+	p.text(escape(lead, maxText))
 	p.trouble(o, s)
 	p.text("*" + gateLine(o) + "*")
 	p.text(p.already(o))
@@ -158,6 +162,9 @@ func marketLine(o rotation.Overview) string {
 			line = "🌙 *Market closed: good moment.* It opens " + moment(s.Survey.NextOpen) + ". "
 		}
 		return line + held
+	}
+	if !o.Rotation.FirstRejected.IsZero() {
+		return "🔔 *Market OPEN: trading fails already*, until the last consumer is verified. " + held
 	}
 	if len(o.Past.Exposed) == 0 {
 		return "🔔 *Market OPEN: trading fails* from the click until the last consumer is verified. " + held

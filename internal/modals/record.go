@@ -115,7 +115,7 @@ func testOrder(p *page, o rotation.Overview) string {
 	case t == nil && o.Order == nil:
 		return ""
 	case t == nil:
-		return "Test order: none was placed; that was chosen before the click."
+		return "Test order: none was placed; none was asked for in step 1."
 	}
 	what := "Test order"
 	if t.ID != "" {

@@ -2,6 +2,7 @@ package modals
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,14 @@ type Card struct {
 // open reports whether a rotation of the key set is open.
 func (c Card) open() bool {
 	return c.Rotation.ID != "" && c.Rotation.Outcome == rotation.Open && len(c.Rotation.Steps) > 0
+}
+
+// replaced reports whether what the sentinel saw was of a pair that a rotation
+// has replaced since: it asks a dead pair slowly, and the new one was proven by
+// that rotation.
+func (c Card) replaced() bool {
+	s := c.Seen
+	return s != nil && slices.Contains([]string{"dead", "held", "doubted"}, s.State) && !s.Since.IsZero() && c.Past.Completed.After(s.Since)
 }
 
 // Status returns the ephemeral answer to "status": each key set with its due
@@ -169,8 +178,11 @@ func due(next string, now time.Time) string {
 // sentinel says what the sentinel knows of the stored pair, and since when.
 func (p *page) sentinel(c Card) string {
 	s := c.Seen
-	if s == nil {
+	switch {
+	case s == nil:
 		return "Sentinel: nobody watches the stored pair between rotations."
+	case c.replaced():
+		return "Sentinel: ✅ the pair that it saw rejected was replaced, and the new one worked at " + moment(c.Past.Completed) + ". It asks again within minutes."
 	}
 	lastOK := "it was never seen alive"
 	if !s.LastOK.IsZero() {

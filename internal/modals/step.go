@@ -179,7 +179,7 @@ func (p *page) item(o rotation.Overview, s *rotation.Step, it rotation.Item) str
 	if !accepted { // its detail says the same
 		line.WriteString(p.detail(it))
 	}
-	if it.State == rotation.Done && it.Level == rotation.Unproven {
+	if it.State == rotation.Done && it.Level == rotation.Unproven && it.Name != rotation.CheckAccount && it.Name != rotation.CheckShared { // those two are never written
 		line.WriteString(" · " + provenOn(o.Past, it))
 	}
 	switch {

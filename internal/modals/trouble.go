@@ -94,12 +94,14 @@ func goesOn(o rotation.Overview, s *rotation.Step) string {
 }
 
 // itemGoesOn is [goesOn] for one failed item.
-func itemGoesOn(o rotation.Overview, s *rotation.Step) string {
+func itemGoesOn(o rotation.Overview, s *rotation.Step, it rotation.Item) string {
 	switch {
 	case s.Name != rotation.StepPrecheck && busy(o.Rotation):
 		return "*The bot:* It does not try this one again by itself. It goes on with the others."
 	case s.Name != rotation.StepPrecheck:
 		return "*The bot:* It does not try this one again by itself. It waits for somebody to press a button."
+	case forced(o.Rotation) && it.Name == rotation.CheckPair:
+		return "*The bot:* This does not hold you up. It waits for the new pair."
 	case forced(o.Rotation):
 		return "*The bot:* This does not hold you up. After the paste it tries again by itself."
 	}
@@ -233,6 +235,9 @@ func (p *page) waiting(o rotation.Overview, s *rotation.Step) string {
 		if waitsForBot(s) && !needsPerson(o) {
 			return working
 		}
+		if who == rotation.BotActor {
+			whom += " to take it over"
+		}
 		return "Waiting for " + whom + "."
 	case needs(o, s) != "":
 		return "Waiting for " + whom + ": " + needs(o, s)
@@ -334,8 +339,15 @@ func (p *page) failed(o rotation.Overview, s *rotation.Step, failed []rotation.I
 // does by itself.
 func (p *page) failure(o rotation.Overview, s *rotation.Step, it rotation.Item) string {
 	text := mark(rotation.Failed) + " *" + p.esc(human(it), nameMax) + "*" + p.detail(it)
-	if pr := p.problem(it.Problem); pr != "" {
+	what := it.Problem
+	if deadAtStart(o.Rotation) && it.Name == rotation.CheckPair { // the reason is chosen already
+		what.Fix = "Press Go on at once and generate a new pair. Nothing blocks you."
+		if o.Rotation.Operator.ID == rotation.BotActor {
+			what.Fix = "Press Take over, then Open, and there Go on: nothing blocks you on the way to a new pair."
+		}
+	}
+	if pr := p.problem(what); pr != "" {
 		text += "\n" + pr
 	}
-	return text + "\n" + itemGoesOn(o, s)
+	return text + "\n" + itemGoesOn(o, s, it)
 }

@@ -86,15 +86,8 @@ var accountNumber = regexp.MustCompile(`\bPA[0-9A-Z]{8,}\b`)
 // hider returns a function that hides the account numbers of a rotation, and
 // whatever else looks like one, but for the last four characters.
 func hider(o rotation.Overview) func(string) string {
-	known := []string{o.Past.Baseline.Number}
-	if s := o.Rotation.Snapshot; s != nil {
-		known = append(known, s.Account.Number)
-	}
-	for _, c := range o.Rotation.Candidates {
-		known = append(known, c.Account.Number)
-	}
 	var pairs []string
-	for _, n := range known {
+	for _, n := range o.Numbers() {
 		if n = clean(n); len(n) > 4 {
 			pairs = append(pairs, n, rotation.Masked(n))
 		}
