@@ -14,7 +14,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the output may leave; the bot does not
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
 	code := run(ctx, again, os.Getenv, os.Stderr)

@@ -70,7 +70,7 @@ func anchorOf(text string) (*state.Anchor, error) {
 	}
 	a, err := state.ParseAnchor(text)
 	if err != nil {
-		return nil, fmt.Errorf("--anchor: %w", err)
+		return nil, fmt.Errorf("--anchor: %s %s", fault.UserText(err), fault.FixText(err))
 	}
 	return &a, nil
 }

@@ -97,15 +97,16 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 }
 
 // explain says what happened and what to do, in sentences where there are some.
+// Names of files and what is in them come from outside: none moves the cursor.
 func explain(stderr io.Writer, err error) {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok {
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(stderr, visible(err.Error()))
 		return
 	}
-	fmt.Fprintln(stderr, fault.UserText(f))
+	fmt.Fprintln(stderr, visible(fault.UserText(f)))
 	if fix := fault.FixText(f); fix != "" {
-		fmt.Fprintln(stderr, fix)
+		fmt.Fprintln(stderr, visible(fix))
 	}
 }
 

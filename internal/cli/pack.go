@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -164,9 +165,21 @@ func packError(text string, cause error) error {
 	}
 }
 
+// named shows a name out of a file that anybody may have made: what is not plainly
+// a name is quoted, so that it cannot say what only the program says.
+func named(name string) string {
+	odd := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-/", r)
+	}
+	if name == "" || strings.ContainsFunc(name, odd) {
+		return strconv.QuoteToASCII(name)
+	}
+	return name
+}
+
 // packLine says what was checked.
 func packLine(p pack, r state.ExcerptReport) string {
-	line := fmt.Sprintf("intact: rotation %s of %s, %s; rows %d to %d, %d of them about it; the last is %d:%s", p.Rotation, p.KeySet, p.Outcome, r.First, r.Last, r.Own, r.Last, r.Head)
+	line := fmt.Sprintf("intact: rotation %s of %s, %s; rows %d to %d, %d of them about it; the last is %d:%s", named(string(p.Rotation)), named(p.KeySet), p.Outcome, r.First, r.Last, r.Own, r.Last, r.Head)
 	if r.Anchored != 0 {
 		return line + fmt.Sprintf("; the anchor at row %d agrees", r.Anchored)
 	}

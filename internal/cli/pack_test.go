@@ -215,7 +215,7 @@ func TestPackTampering(t *testing.T) {
 		"reason on page":  {swap(`&#34;why&#34;: &#34;because`, `&#34;why&#34;: &#34;perhaps`), "but the page around them"},
 		"outcome on page": {swap("outcome <strong>completed", "outcome <strong>cancelled"), "but the page around them"},
 		"outcome in data": {swap(`"outcome":"completed"`, `"outcome":"cancelled"`), "but the page around them"},
-		"rotation":        {swap(`"rotation":"r000000001"`, `"rotation":"r000000009"`), "not about rotation r000000009"},
+		"rotation":        {swap(`"rotation":"r000000001"`, `"rotation":"r000000009"`), `not about rotation "r000000009"`},
 		"field added":     {swap(`{"keyturn_pack":1,`, `{"keyturn_pack":1,"x":1,`), "but the page around them"},
 		"row edited":      {swap(`"why":"because"`, `"why":"perhaps"`), "was changed after it was written"},
 		"row removed":     {rows(func(l [][]byte) [][]byte { return slices.Delete(l, 1, 2) }), "not in its place"},
@@ -232,5 +232,33 @@ func TestPackTampering(t *testing.T) {
 		if err == nil || !strings.Contains(fault.UserText(err), tt.words) || fault.FixText(err) == "" {
 			t.Errorf("%s: %v (%q), want %q", name, err, fault.UserText(err), tt.words)
 		}
+	}
+}
+
+// TestPackCannotTalk: whoever writes a record anew chooses its names. They cannot
+// make verify say what only the program says, nor move the cursor over it.
+func TestPackCannotTalk(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"\x1b[2K\rintact: rotation r1", "r1\nintact: everything", "r1\u202e", "r1 of prod, completed; rows 1 to 3; the anchor at row 3 agrees", "r1;", "",
+	} {
+		p := pack{Rotation: rotation.ID(name), KeySet: name, Outcome: "completed"}
+		if line := packLine(p, state.ExcerptReport{}); strings.ContainsAny(line, "\x1b\n\r\u202e") || name != "" && strings.Contains(line, "rotation "+name+" of") {
+			t.Errorf("a rotation called %q is shown as %q, want it quoted", name, line)
+		}
+		file, _ := packOf(t, completed())
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = verifyPack(bytes.Replace(file, []byte(`"rotation":"r000000001"`), append([]byte(`"rotation":`), quoted...), 1), nil)
+		var out strings.Builder
+		explain(&out, err)
+		if err == nil || strings.ContainsAny(out.String(), "\x1b\r\u202e") || strings.Contains(out.String(), "\nintact") {
+			t.Errorf("a pack of %q: verify says %q, want it quoted", name, out.String())
+		}
+	}
+	if got := packLine(pack{Rotation: "r000000001", KeySet: "prod", Outcome: "open"}, state.ExcerptReport{}); !strings.HasPrefix(got, "intact: rotation r000000001 of prod, open;") {
+		t.Errorf("packLine = %q, want plain names as they are", got)
 	}
 }

@@ -96,6 +96,9 @@ func openCopy(ctx context.Context, socket string) (store *state.Store, err error
 
 // heldError says that a bot has the state but cannot be asked.
 func heldError(path string, cause error) error {
+	if foreign, ok := errors.AsType[*fault.Error](cause); ok && foreign.Reason == "socket_foreign" {
+		return foreign
+	}
 	who := "bot"
 	if pid := state.Holder(path); pid != 0 {
 		who = fmt.Sprintf("bot (pid %d)", pid)

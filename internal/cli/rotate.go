@@ -1,21 +1,16 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
+	"slices"
 	"strings"
-	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
-	"github.com/raxx-app/keyturn/internal/app"
 	"github.com/raxx-app/keyturn/internal/config"
-	"github.com/raxx-app/keyturn/internal/control"
-	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
@@ -63,25 +58,50 @@ rotation waits.`,
 	return cmd
 }
 
+// check finds what is wrong with the flags for key sets that are named so.
+func (in answers) check(keyset string, known []string) error {
+	switch {
+	case !slices.Contains(known, keyset):
+		return fmt.Errorf("bot.yml has no key set %q; it has: %s", keyset, strings.Join(known, ", "))
+	case in.trigger != "" && !slices.Contains(rotation.Triggers(), rotation.Trigger(in.trigger)):
+		return fmt.Errorf("--trigger %s is none of scheduled, operator, offboarding, reset", in.trigger)
+	case !in.yes || in.reason != "":
+		return nil
+	case in.pass:
+		return errors.New("--pass-failed needs a --reason: it is recorded as a deviation")
+	case in.trigger != "" && in.trigger != string(rotation.TriggerScheduled):
+		return fmt.Errorf("--trigger %s needs a --reason: it is part of the record", in.trigger)
+	}
+	return nil
+}
+
 func rotate(cmd *cobra.Command, env Env, keyset string, in answers) error {
 	ctx := cmd.Context()
 	cfg, err := config.Load(configPath(cmd), env.Getenv)
 	if err != nil {
 		return err
 	}
-	if in.trigger != "" && !known(in.trigger) {
-		return fmt.Errorf("--trigger %s is none of scheduled, operator, offboarding, reset", in.trigger)
+	var names []string
+	for _, k := range cfg.KeySets {
+		names = append(names, k.Name)
+	}
+	if err := in.check(keyset, names); err != nil {
+		return err
+	}
+	again := continuation(keyset, configPath(cmd))
+	if !isTerminal(env.Stdout) {
+		env.Stdout = &steady{out: env.Stdout, other: env.Stderr, again: again}
 	}
 	ask, err := newAsker(env, in)
 	if err != nil {
 		return err
 	}
-	bot, end, err := reachBot(ctx, env, cfg)
+	bot, err := reachBot(ctx, env, cfg)
 	if err != nil {
-		return failed(err)
+		return &failure{err: err, code: codeOf(err)}
 	}
-	defer end()
-	t := &terminal{bot: bot, ask: ask, in: in, out: env.Stdout, keyset: keyset, again: "bot rotate " + keyset + " --config " + configPath(cmd)}
+	defer bot.end()
+	t := &terminal{bot: bot, ask: ask, in: in, out: env.Stdout, keyset: keyset, config: configPath(cmd)}
 	code, err := t.rotate(ctx)
 	if err == nil && code == 0 {
 		return nil
@@ -92,95 +112,35 @@ func rotate(cmd *cobra.Command, env Env, keyset string, in answers) error {
 	return &failure{err: err, code: code, shown: code == exitWaiting}
 }
 
-func known(trigger string) bool {
-	for _, t := range rotation.Triggers() {
-		if string(t) == trigger {
-			return true
-		}
+// continuation is the command that goes on with the rotation of a key set, as a
+// shell takes it.
+func continuation(keyset, config string) string {
+	odd := func(r rune) bool {
+		return !strings.ContainsRune("/._-+@%", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	}
-	return false
+	if strings.ContainsFunc(config, odd) {
+		config = "'" + strings.ReplaceAll(config, "'", `'\''`) + "'"
+	}
+	return "bot rotate " + keyset + " --config " + config
 }
 
-// reachBot returns the running bot, or starts one in this process that runs
-// until end is called. Its log goes beside the state, out of the way of what
-// the person reads.
-func reachBot(ctx context.Context, env Env, cfg config.Config) (bot *control.Client, end func(), err error) {
-	bot = control.Dial(cfg.State.Socket)
-	_, err = bot.About(ctx)
-	if err == nil {
-		return bot, bot.Close, nil
-	}
-	if !errors.Is(err, control.ErrNobody) {
-		bot.Close()
-		return nil, nil, heldError(cfg.State.Path, err)
-	}
-	path := cfg.State.Path + ".rotate.log"
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600) //nolint:gosec // beside the state
-	if err != nil {
-		bot.Close()
-		return nil, nil, fmt.Errorf("open log: %w", err)
-	}
-	inner, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	log := slog.New(slog.NewJSONHandler(file, &slog.HandlerOptions{Level: cfg.Log.Level}))
-	go func() { ended <- app.Run(inner, app.Options{Config: cfg, Now: env.Now, Log: log, Hooks: env.Hooks}) }()
-	end = func() {
-		stop()
-		if err := <-ended; err != nil {
-			log.WarnContext(context.WithoutCancel(ctx), "bot ended", slog.Any("error", err))
-		}
-		bot.Close()
-		_ = file.Close()
-	}
-	tick := time.NewTicker(startEvery)
-	defer tick.Stop()
-	for {
-		if _, err = bot.About(ctx); err == nil {
-			fmt.Fprintf(env.Stdout, "No bot is running: this command is the bot until it ends. Its log: %s\n", path)
-			return bot, end, nil
-		}
-		select {
-		case err := <-ended:
-			ended <- nil
-			end()
-			return nil, nil, err
-		case <-ctx.Done():
-			end()
-			return nil, nil, ctx.Err()
-		case <-tick.C:
-		}
-	}
+// A steady writer goes on at another place when nobody reads the first one any
+// more. It is for one goroutine.
+type steady struct {
+	out, other io.Writer
+	again      string // the command to go on with
+	gone       bool
 }
 
-// startEvery is how often a bot that is just starting is asked whether it is
-// there.
-const startEvery = 20 * time.Millisecond
-
-// readPair reads a pair from a file or standard input.
-func readPair(env Env, path string) (first, second string, err error) {
-	var data []byte
-	if path == "-" {
-		data, err = io.ReadAll(io.LimitReader(env.Stdin, pairMax))
-	} else {
-		var f *os.File
-		if f, err = os.Open(path); err == nil { //nolint:gosec // the person names it
-			data, err = io.ReadAll(io.LimitReader(f, pairMax))
-			_ = f.Close()
+// Write implements [io.Writer].
+func (s *steady) Write(p []byte) (int, error) {
+	if !s.gone {
+		n, err := s.out.Write(p)
+		if err == nil {
+			return n, nil
 		}
+		s.gone = true
+		fmt.Fprintf(s.other, "Nobody reads what this command says; it is said here from now on. If it ends, to go on: %s\n", s.again)
 	}
-	if err != nil {
-		return "", "", &fault.Error{
-			Kind: fault.Invalid, Reason: "pair_file", Op: "cli.rotate", Err: err,
-			User: "The file with the pair cannot be read.", Fix: "Nothing was sealed. Give the pair again.",
-		}
-	}
-	lines := strings.FieldsFunc(string(data), func(r rune) bool { return r == '\n' || r == '\r' })
-	clear(data)
-	if len(lines) == 2 && !strings.Contains(lines[0]+lines[1], "=") {
-		return lines[0], lines[1], nil
-	}
-	return strings.Join(lines, "\n"), "", nil // NAME=value lines are taken apart by the engine
+	return s.other.Write(p)
 }
-
-// pairMax bounds what is read, in bytes.
-const pairMax = 4096

@@ -31,7 +31,7 @@ func (t *terminal) show(v control.View) {
 		t.line(string(s.Name), fmt.Sprintf("%s %d %s%s", mark(s.State), s.Number, rotation.Text(s.Name).Title, took(s.Started, s.Ended)))
 		for _, it := range s.Items {
 			if it.State != rotation.Pending && it.State != rotation.Running {
-				t.line(string(s.Name)+"/"+it.Name, "   "+mark(it.State)+" "+it.Name+detail(it))
+				t.line(string(s.Name)+"/"+it.Name, "   "+markOf(it)+" "+it.Name+detail(it))
 			}
 		}
 		if s.State == rotation.Running && s.Problem.Text != "" {
@@ -53,6 +53,15 @@ func (t *terminal) line(key, text string) {
 		t.shown.lines[key] = text
 		fmt.Fprintln(t.out, oneRow(text))
 	}
+}
+
+// markOf is the sign of a check or consumer. What reading cannot prove is not
+// shown as proven, as in Slack.
+func markOf(it rotation.Item) string {
+	if it.State == rotation.Done && it.Level == rotation.Unproven {
+		return "❔"
+	}
+	return mark(it.State)
 }
 
 func mark(s rotation.State) string {

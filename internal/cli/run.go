@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -25,11 +26,16 @@ func runCommand(env Env) *cobra.Command {
 			if err == nil {
 				return nil
 			}
-			log.ErrorContext(cmd.Context(), "bot failed", slog.Any("error", err), slog.String("reason", fault.ReasonOf(err)),
-				slog.String("what", fault.UserText(err)), slog.String("fix", fault.FixText(err)))
+			logFailure(cmd.Context(), log, err)
 			return &failure{err: err, shown: true, code: codeOf(err)}
 		},
 	})
+}
+
+// logFailure says why a bot ended, with what to do.
+func logFailure(ctx context.Context, log *slog.Logger, err error) {
+	log.ErrorContext(ctx, "bot failed", slog.Any("error", err), slog.String("reason", fault.ReasonOf(err)),
+		slog.String("what", fault.UserText(err)), slog.String("fix", fault.FixText(err)))
 }
 
 // reloads reads the settings anew each time env.Reload asks for it, until the

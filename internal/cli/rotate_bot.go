@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/raxx-app/keyturn/internal/app"
+	"github.com/raxx-app/keyturn/internal/config"
+	"github.com/raxx-app/keyturn/internal/control"
+	"github.com/raxx-app/keyturn/internal/fault"
+)
+
+// startEvery is how often a bot that is just starting is asked whether it is
+// there.
+const startEvery = 20 * time.Millisecond
+
+// A link is the way to the bot that does the work: one that runs already, or one
+// in this process that runs until end is called.
+type link struct {
+	*control.Client
+	end   func()
+	ended chan struct{} // closed when the bot in this process is over; nil: it is another process
+	why   error         // of that, once ended is closed
+}
+
+// reachBot returns the running bot, or starts one in this process. It returns the
+// error of [app.Run] if that does not start, and a Conflict, state_locked, if
+// another process has the state but does not answer.
+func reachBot(ctx context.Context, env Env, cfg config.Config) (*link, error) {
+	client := control.Dial(cfg.State.Socket)
+	beside := &link{Client: client, end: client.Close}
+	_, err := client.About(ctx)
+	if err == nil {
+		return beside, nil
+	}
+	if errors.Is(err, control.ErrNobody) {
+		var alone *link
+		if alone, err = hostBot(ctx, env, cfg, client); err == nil {
+			return alone, nil
+		}
+		if _, late := client.About(ctx); late == nil { // another one was just starting, and was first
+			return beside, nil
+		}
+	}
+	client.Close()
+	if r := fault.ReasonOf(err); r == "bot_silent" || r == "state_locked" {
+		err = heldError(cfg.State.Path, err)
+	}
+	return nil, err
+}
+
+// hostBot runs a bot in this process and waits until it answers. Its log goes
+// beside the state, out of the way of what the person reads. Only end stops it,
+// not ctx: what the command began when it was told to end is answered first.
+func hostBot(ctx context.Context, env Env, cfg config.Config, client *control.Client) (*link, error) {
+	path := cfg.State.Path + ".rotate.log"
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { // as the state has it
+		return nil, fmt.Errorf("make folder of log: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600) //nolint:gosec // beside the state; root must not be led elsewhere
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	cfg.HTTP.Listen = "" // nobody asks a command for its health
+	log := slog.New(slog.NewJSONHandler(file, &slog.HandlerOptions{Level: cfg.Log.Level}))
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	bot := &link{Client: client, ended: make(chan struct{})}
+	bot.end = func() {
+		stop()
+		<-bot.ended
+		client.Close()
+		_ = file.Close()
+	}
+	go func() {
+		defer close(bot.ended)
+		bot.why = app.Run(running, app.Options{Config: cfg, Now: env.Now, Log: log, Hooks: env.Hooks})
+		if bot.why != nil {
+			logFailure(running, log, bot.why)
+		}
+	}()
+	tick := time.NewTicker(startEvery)
+	defer tick.Stop()
+	for {
+		if _, err = client.About(ctx); err == nil {
+			fmt.Fprintf(env.Stdout, "No bot is running: this command is the bot until it ends. Its log: %s\n", path)
+			return bot, nil
+		}
+		select {
+		case <-bot.ended:
+			bot.end()
+			return nil, bot.why
+		case <-ctx.Done():
+			bot.end()
+			return nil, fmt.Errorf("wait for the bot to start: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
