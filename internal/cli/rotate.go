@@ -77,7 +77,7 @@ func (in answers) check(keyset string, known []string) error {
 
 func rotate(cmd *cobra.Command, env Env, keyset string, in answers) error {
 	ctx := cmd.Context()
-	cfg, err := config.Load(configPath(cmd), env.Getenv)
+	cfg, err := loadForReading(configPath(cmd), env.Getenv) // beside a bot no token is needed
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func rotate(cmd *cobra.Command, env Env, keyset string, in answers) error {
 	if err != nil {
 		return err
 	}
-	bot, err := reachBot(ctx, env, cfg)
+	bot, err := reachBot(ctx, env, cfg, func() (config.Config, error) { return config.Load(configPath(cmd), env.Getenv) })
 	if err != nil {
 		return &failure{err: err, code: codeOf(err)}
 	}

@@ -44,7 +44,7 @@ func newAsker(env Env, in answers) (asker, error) {
 	case env.Getenv("TERM") == "dumb":
 		return nil, errors.New("this terminal (TERM=dumb) cannot show forms: " + withoutForms)
 	}
-	return &form{env: env, tty: env.Stdin.(*os.File), in: in}, nil // isTerminal has looked
+	return &form{env: env, typed: &typed{tty: env.Stdin.(*os.File)}, in: in}, nil // isTerminal has looked
 }
 
 const withoutForms = "give --yes and --pair-file, and with them the answers (--trigger, --reason, --test-order)"

@@ -14,6 +14,7 @@ import (
 	"github.com/raxx-app/keyturn/internal/config"
 	"github.com/raxx-app/keyturn/internal/control"
 	"github.com/raxx-app/keyturn/internal/fault"
+	"github.com/raxx-app/keyturn/internal/state"
 )
 
 // startEvery is how often a bot that is just starting is asked whether it is
@@ -24,27 +25,39 @@ const startEvery = 20 * time.Millisecond
 // in this process that runs until end is called.
 type link struct {
 	*control.Client
+	about control.About // as it was reached
 	end   func()
 	ended chan struct{} // closed when the bot in this process is over; nil: it is another process
 	why   error         // of that, once ended is closed
 }
 
-// reachBot returns the running bot, or starts one in this process. It returns the
-// error of [app.Run] if that does not start, and a Conflict, state_locked, if
-// another process has the state but does not answer.
-func reachBot(ctx context.Context, env Env, cfg config.Config) (*link, error) {
+// reachBot returns the running bot, or starts one in this process with the settings
+// that load returns, which have the tokens. It returns load's error, that of
+// [app.Run] if the bot does not start, and a Conflict, state_locked, if another
+// process has the state but does not answer.
+func reachBot(ctx context.Context, env Env, cfg config.Config, load func() (config.Config, error)) (*link, error) {
 	client := control.Dial(cfg.State.Socket)
 	beside := &link{Client: client, end: client.Close}
-	_, err := client.About(ctx)
+	about, err := client.About(ctx)
 	if err == nil {
+		beside.about = about
 		return beside, nil
 	}
 	if errors.Is(err, control.ErrNobody) {
+		whole, bad := load()
+		if bad != nil {
+			client.Close()
+			if state.Holder(cfg.State.Path) != 0 {
+				return nil, heldError(cfg.State.Path, err)
+			}
+			return nil, bad
+		}
 		var alone *link
-		if alone, err = hostBot(ctx, env, cfg, client); err == nil {
+		if alone, err = hostBot(ctx, env, whole, client); err == nil {
 			return alone, nil
 		}
-		if _, late := client.About(ctx); late == nil { // another one was just starting, and was first
+		var late error // of another one that was just starting, and was first
+		if beside.about, late = client.About(ctx); late == nil {
 			return beside, nil
 		}
 	}
@@ -87,7 +100,7 @@ func hostBot(ctx context.Context, env Env, cfg config.Config, client *control.Cl
 	tick := time.NewTicker(startEvery)
 	defer tick.Stop()
 	for {
-		if _, err = client.About(ctx); err == nil {
+		if bot.about, err = client.About(ctx); err == nil {
 			fmt.Fprintf(env.Stdout, "No bot is running: this command is the bot until it ends. Its log: %s\n", path)
 			return bot, nil
 		}

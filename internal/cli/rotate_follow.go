@@ -48,10 +48,7 @@ type terminal struct {
 // rotate opens or finds the rotation and follows it to its end, or until the
 // person stops. It returns the exit code.
 func (t *terminal) rotate(ctx context.Context) (int, error) {
-	about, err := t.bot.About(ctx)
-	if err != nil {
-		return exitFailed, err
-	}
+	about := t.bot.about
 	if about.Person == "" {
 		if err := t.askReason(ctx, "The login "+about.Login+" is not in slack.local_users, so nobody vouches for you: this is break-glass."); err != nil {
 			return t.stopped(ctx, err)

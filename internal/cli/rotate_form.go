@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"sync"
 
 	"charm.land/huh/v2"
 
@@ -17,9 +14,9 @@ import (
 
 // form asks at the terminal.
 type form struct {
-	env Env
-	tty *os.File // env.Stdin
-	in  answers
+	env   Env
+	typed *typed // at env.Stdin
+	in    answers
 }
 
 // run asks one question after the other. A person who leaves with Ctrl-C stops the
@@ -30,8 +27,8 @@ func (f *form) run(ctx context.Context, fields ...huh.Field) error {
 		groups = append(groups, huh.NewGroup(field))
 	}
 	// WithAccessible, because huh alone goes by the process's own TERM.
-	in := &keys{File: f.tty}
-	defer in.end()
+	in := f.typed.listen()
+	defer close(in.over)
 	asked := huh.NewForm(groups...).WithInput(in).WithOutput(f.env.Stdout).WithAccessible(false).WithShowHelp(true)
 	err := asked.RunWithContext(ctx)
 	switch {
@@ -43,32 +40,6 @@ func (f *form) run(ctx context.Context, fields ...huh.Field) error {
 		return errStop
 	}
 	return fmt.Errorf("ask at the terminal: %w", errors.Join(errStop, err))
-}
-
-// keys are what is typed into one form. The reader that bubbletea v2.0.2 leaves
-// behind when a form is over can outlive it, and would swallow the first key of
-// the next one: it closes its epoll before the reader has been woken.
-type keys struct {
-	*os.File
-
-	mu   sync.Mutex
-	over bool
-}
-
-// Read implements [io.Reader]. It is called when there is something to read.
-func (k *keys) Read(p []byte) (int, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.over {
-		return 0, io.EOF
-	}
-	return k.File.Read(p)
-}
-
-func (k *keys) end() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.over = true
 }
 
 func (f *form) gate(ctx context.Context, o rotation.Overview) (rotation.GoOn, string, error) {

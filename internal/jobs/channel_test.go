@@ -109,7 +109,7 @@ func TestPaceOverAllRotations(t *testing.T) {
 			}
 		}
 		for _, id := range ids[:3] {
-			if count[id] < 12 || count[id] > 15 {
+			if count[id] < 10 || count[id] > 16 {
 				t.Errorf("%d updates of %s in 60s, want about a third of 40: %v", count[id], id, count)
 			}
 		}

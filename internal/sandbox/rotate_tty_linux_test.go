@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-	"unicode/utf8"
 	"unsafe"
 
 	"github.com/raxx-app/keyturn/internal/cli"
@@ -29,6 +27,9 @@ const (
 	ttyWidth  = 120
 	ttyHeight = 50
 )
+
+// prompt is what the shell shows when the command has ended.
+const prompt = "\x1b[m$ "
 
 // Keys as a terminal sends them.
 const (
@@ -60,9 +61,9 @@ func (w *World) tty(t *testing.T, limits rotation.Limits, args ...string) *tty {
 		t.Fatal(err)
 	}
 	s := &tty{t: t, master: master, ended: make(chan int, 1)}
-	drawn := make(chan struct{})
+	drawn, left := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(drawn)
+		defer close(left)
 		buf := make([]byte, 4096)
 		for {
 			n, err := master.Read(buf)
@@ -70,9 +71,12 @@ func (w *World) tty(t *testing.T, limits rotation.Limits, args ...string) *tty {
 			s.raw = append(s.raw, buf[:n]...)
 			s.screen.draw(buf[:n])
 			s.frames = append(s.frames, s.screen.text())
+			if n > 0 && bytes.HasSuffix(s.raw, []byte(prompt)) {
+				close(drawn)
+			}
 			s.mu.Unlock()
 			if err != nil {
-				return // EIO: nobody holds the other end any more
+				return
 			}
 		}
 	}()
@@ -84,14 +88,16 @@ func (w *World) tty(t *testing.T, limits rotation.Limits, args ...string) *tty {
 	go func() {
 		defer close(over)
 		code := cli.Run(ctx, env)
-		_ = slave.Close()
+		_, _ = slave.WriteString(prompt)
 		<-drawn
 		s.ended <- code
 	}()
 	t.Cleanup(func() {
 		cancel()
 		<-over
-		_ = master.Close()
+		_ = master.Close() // hangs up: what still reads ends
+		<-left
+		_ = slave.Close()
 	})
 	return s
 }
@@ -156,6 +162,19 @@ func (s *tty) until(what string, ok func() bool) {
 			s.t.Fatalf("the terminal does not %s; it shows\n%s", what, s.text())
 		}
 	}
+}
+
+// settles waits until nothing new has been written for a while: a menu that
+// changes under somebody's fingers is asked anew.
+func (s *tty) settles() {
+	s.t.Helper()
+	last, since := s.text(), time.Now()
+	s.until("settle", func() bool {
+		if now := s.text(); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > time.Second
+	})
 }
 
 // types sends keys.
@@ -365,8 +384,10 @@ func TestTerminalMends(t *testing.T) {
 	s.pastes(key)
 	s.see("Retry "+prodApp, "Accept "+ciConsumer)
 	w.Heroku.SetPhase(prodApp, herokusim.Phase{On: true})
+	s.settles()
 	s.choose("Retry " + prodApp)
 	s.until("ask about the other one alone", func() bool { return s.row("┃ ", "What now?") > s.row("┃ ", "Retry "+prodApp) })
+	s.settles()
 	s.choose("Accept " + ciConsumer)
 	s.see("┃ Why?")
 	s.types(" the repository is archived", enter)
@@ -396,127 +417,4 @@ func TestTerminalEnded(t *testing.T) {
 	if said, _, code := w.Bot(t.Context(), "status"); code != 0 || !strings.Contains(said, "step 1") {
 		t.Errorf("status = %d %q, want the rotation at step 1", code, said)
 	}
-}
-
-// A glass is the screen of a terminal: as much of ECMA-48 as the forms use. What
-// it does not know it shows, so that a test that reads it fails.
-type glass struct {
-	past []string // rows that were scrolled away
-	rows [ttyHeight][]rune
-	x, y int
-	rest []byte // begin of what is not complete yet
-}
-
-func (g *glass) text() string {
-	list := slices.Clone(g.past)
-	for _, row := range g.rows {
-		list = append(list, strings.TrimRight(string(row), " "))
-	}
-	return strings.TrimRight(strings.Join(list, "\n"), "\n")
-}
-
-func (g *glass) draw(b []byte) {
-	b = append(g.rest, b...)
-	for len(b) > 0 {
-		n := 1
-		switch b[0] {
-		case '\r':
-			g.x = 0
-		case '\n':
-			g.feed()
-		case '\b':
-			g.x = max(g.x-1, 0)
-		case 0x1b:
-			if n = sequence(b); n > 0 {
-				g.obey(string(b[2:n-1]), b[n-1])
-			}
-		default:
-			if !utf8.FullRune(b) {
-				n = 0
-				break
-			}
-			var r rune
-			r, n = utf8.DecodeRune(b)
-			g.put(r)
-		}
-		if n == 0 {
-			break
-		}
-		b = b[n:]
-	}
-	g.rest = bytes.Clone(b)
-}
-
-// sequence returns how long the control sequence is with which b begins; 0 if it
-// is not complete.
-func sequence(b []byte) int {
-	for i := 2; i < len(b); i++ {
-		if b[i] >= 0x40 && b[i] <= 0x7e {
-			return i + 1
-		}
-	}
-	return 0
-}
-
-func (g *glass) feed() {
-	if g.y++; g.y == ttyHeight {
-		g.past = append(g.past, strings.TrimRight(string(g.rows[0]), " "))
-		copy(g.rows[:], g.rows[1:])
-		g.rows[ttyHeight-1], g.y = nil, ttyHeight-1
-	}
-}
-
-func (g *glass) put(r rune) {
-	if g.x >= ttyWidth {
-		g.x = 0
-		g.feed()
-	}
-	for len(g.rows[g.y]) <= g.x {
-		g.rows[g.y] = append(g.rows[g.y], ' ')
-	}
-	g.rows[g.y][g.x] = r
-	g.x++
-}
-
-// obey does what a control sequence says.
-func (g *glass) obey(arg string, what byte) {
-	n, err := strconv.Atoi(arg)
-	if err != nil || n == 0 {
-		n = 1
-	}
-	switch what {
-	case 'A':
-		g.y = max(g.y-n, 0)
-	case 'B':
-		g.y = min(g.y+n, ttyHeight-1)
-	case 'C':
-		g.x = min(g.x+n, ttyWidth-1)
-	case 'D':
-		g.x = max(g.x-n, 0)
-	case 'G':
-		g.x = n - 1
-	case 'K':
-		g.erase(arg)
-	case 'J':
-		g.erase(arg)
-		clear(g.rows[g.y+1:])
-	case 'X':
-		for i := g.x; i < min(g.x+n, len(g.rows[g.y])); i++ {
-			g.rows[g.y][i] = ' '
-		}
-	case 'm', 'h', 'l', 'p', 'u': // colours and modes
-	default:
-		for _, r := range "<unknown: ESC[" + arg + string(what) + ">" {
-			g.put(r)
-		}
-	}
-}
-
-// erase takes away the rest of the row.
-func (g *glass) erase(arg string) {
-	if row := g.rows[g.y]; arg == "" || arg == "0" {
-		g.rows[g.y] = row[:min(g.x, len(row))]
-		return
-	}
-	g.put('?') // nothing else is asked for
 }

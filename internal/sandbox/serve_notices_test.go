@@ -104,7 +104,7 @@ func deletedStartNow(t *testing.T, st *stage, ada *browser) {
 	ada.reads(OpsChannel, "reset or replaced", "position 3 MSFT: gone", "order buy 1 MSFT: gone")
 	for _, b := range []*browser{ada, dan} { // both were paged
 		b.until("the page is over", func() bool {
-			return len(b.find("", startNowButton)) == 0 && len(b.find("", "this message is over")) == 1
+			return len(b.find("", startNowButton)) == 0 && len(b.find("", "This page is over")) == 1
 		})
 	}
 }
@@ -175,9 +175,10 @@ func standsDown(_ *testing.T, st *stage, ada *browser) {
 	ada.reads(OpsChannel, "the key works again", "stood down; nothing was changed")
 	ada.alerted(pagerdutysim.Resolved)
 	ada.until("the rotation stood down", func() bool { return ada.rotation().Rotations[0].Rotation.Outcome == "stood_down" })
-	ada.pressIn(startNowButton)
-	ada.whispered("The key works again since")
-	dms := slices.DeleteFunc(ada.find("", "the key works again"), func(p post) bool { return p.Channel == OpsChannel })
+	ada.until("the page is over", func() bool {
+		return len(ada.find("", startNowButton)) == 0 && len(ada.find("", "Nothing was changed, and this page is over")) == 1
+	})
+	dms := slices.DeleteFunc(ada.find("", "the key works again", "stood down"), func(p post) bool { return p.Channel == OpsChannel })
 	if len(dms) != 1 {
 		ada.t.Errorf("%d direct messages say that it is over, want 1", len(dms))
 	}
