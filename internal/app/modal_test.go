@@ -222,6 +222,7 @@ func TestRetryOneConsumer(t *testing.T) {
 	}
 	clear()
 	w.ada.pressIn(failed, "Retry")
+	w.until("Ada's press has been taken", func() bool { return w.heroku.Running(stagingApp)[secretName] == key.Secret })
 	w.eve.pressIn(failed, "Retry") // hers is late: the message on the screen is older than what happened
 	w.eve.whisper("Already done by @ada at ", "Press Open on the newest message")
 	w.ada.see(rotated)
