@@ -95,7 +95,7 @@ func (m *machine) fault(t *rapid.T) {
 	case "by hand": // and only one consumer is given the pair
 		pair := m.generate(m.home[keyset])
 		p.mu.Lock()
-		p.held["api"] = pair
+		p.held["api"], p.byHand["api"] = pair, time.Now()
 		p.mu.Unlock()
 	case "replace account":
 		m.replace(keyset)

@@ -124,7 +124,7 @@ func newMachine(t *rapid.T) *machine {
 		dice:   &dice{rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))},
 	}
 	for keyset, account := range m.home {
-		p := &place{m: m, keyset: keyset, held: map[string]rotation.Pair{}, next: map[string][]string{}, liveAt: map[string]time.Time{}}
+		p := &place{m: m, keyset: keyset, held: map[string]rotation.Pair{}, next: map[string][]string{}, byHand: map[string]time.Time{}, liveAt: map[string]time.Time{}}
 		p.vault = rotation.Stored{Pair: m.generate(account), Version: rotation.Version{KeyID: 3, Secret: 3}}
 		m.places[keyset] = p
 	}

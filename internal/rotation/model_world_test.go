@@ -27,7 +27,8 @@ type place struct {
 	vaultDown bool
 	vaultNext []string // what becomes of the next writes: "transient", "lost", "denied"
 	held      map[string]rotation.Pair
-	next      map[string][]string // the same for applies, by consumer; also "slow"
+	next      map[string][]string  // the same for applies, by consumer; also "slow"
+	byHand    map[string]time.Time // when somebody last put a pair there past the bot
 	liveAt    map[string]time.Time
 }
 
