@@ -26,12 +26,9 @@ func StepFor(o rotation.Overview, viewer string) slack.ModalViewRequest {
 	if r.Operator.ID == rotation.BotActor {
 		text = "This rotation opened by itself: nobody is the operator yet."
 	}
-	section := slack.NewSectionBlock(mrkdwn(text), nil, nil)
-	if b := takeOver(o); b != nil {
-		section.Accessory = slack.NewAccessory(b)
-	}
+	p.withButton(takeOverBlock, text, takeOver(o))
 	const below = 2 // the title and the strip of steps
-	v.Blocks.BlockSet = slices.Insert(v.Blocks.BlockSet, min(below, len(v.Blocks.BlockSet)), slack.Block(section))
+	v.Blocks.BlockSet = slices.Insert(v.Blocks.BlockSet, min(below, len(v.Blocks.BlockSet)), p.blocks...)
 	return v
 }
 

@@ -20,6 +20,13 @@ func cards(all ...rotation.Overview) []Card {
 	return list
 }
 
+// starting is a key set whose rotation has just been opened.
+func starting() Card {
+	c := cards(fresh())[0]
+	c.Rotation.ID = "rstarting01"
+	return c
+}
+
 // idle is a key set between rotations, with all that there is to show.
 func idle() Card {
 	o := rotation.Overview{Past: fresh().Past, Now: fresh().Now, Targets: fresh().Targets}

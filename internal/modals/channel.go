@@ -204,7 +204,7 @@ func (p *page) channelStep(o rotation.Overview, s *rotation.Step) {
 		p.left--
 		p.text(p.failure(o, s, it))
 		if s.Name != rotation.StepPrecheck { // there one button checks all of them again
-			p.buttons(itemButtons(o, s, it)...)
+			p.buttons(itemRow(s, it.Name), itemButtons(o, s, it)...)
 		}
 	}
 	if s.Name == rotation.StepPrecheck {
@@ -242,5 +242,5 @@ func (p *page) channelButtons(o rotation.Overview, cur *rotation.Step) {
 	if early && !o.Rotation.Clicked() {
 		row = add(row, button(CancelAction, CancelSubmit, bindTo(o, cur, "")))
 	}
-	p.buttons(row...)
+	p.buttons(buttonsBlock, row...)
 }

@@ -97,7 +97,7 @@ func messages() map[string]Message {
 		"channel_alarm":     Channel(lingering()),
 		"note":              Note(note()),
 		"note_updated":      NoteUpdated(note(), at("09:00:00")),
-		"status":            Status([]Card{rotating(), idle(), never(), cards(fresh())[0]}, true),
+		"status":            Status([]Card{rotating(), idle(), never(), starting()}, true),
 		"status_owner":      Status([]Card{rotating()}, false),
 		"status_trouble":    Status([]Card{inState("dead"), inState("held"), inState("doubted"), blockedCard()}, true),
 		"history":           History([]Card{idle(), never(), rotating(), blockedCard()}),

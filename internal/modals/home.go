@@ -119,13 +119,13 @@ func rank(c Card) int {
 // homeCard shows one key set in full, in two blocks.
 func (p *page) homeCard(c Card, mayOpen bool) {
 	p.hide = cardHider(c)
-	section := slack.NewSectionBlock(mrkdwn(fit(p.cardLines(c), homeCard)), nil, nil)
+	var open *slack.ButtonBlockElement
 	if c.open() && mayOpen {
-		if b := button(OpenAction, "Open", bindTo(c.Overview, c.Rotation.Current(), "")); b != nil {
-			section.Accessory = slack.NewAccessory(b.WithStyle(slack.StylePrimary))
+		if open = button(OpenAction, "Open", bindTo(c.Overview, c.Rotation.Current(), "")); open != nil {
+			open = open.WithStyle(slack.StylePrimary)
 		}
 	}
-	p.add(section)
+	p.withButton(openBlock+string(c.Rotation.ID), fit(p.cardLines(c), homeCard), open)
 	some := c
 	some.History = c.History[:min(len(c.History), homeEvents)]
 	p.small(fit(p.pastLines(some), homePast))

@@ -95,6 +95,19 @@ const (
 	secretBlock = "generate_secret_v1_"
 )
 
+// Block IDs of rows of buttons; see [page.buttons].
+const (
+	buttonsBlock  = "buttons_v1"         // the row of a message or view
+	forwardBlock  = "buttons_forward_v1" // what leads forward from any trouble, below it
+	takeOverBlock = "buttons_take_over_v1"
+	itemBlock     = "buttons_item_v1/"   // followed by the step and the item
+	openBlock     = "buttons_open_v1/"   // followed by the rotation
+	keySetBlock   = "buttons_keyset_v1/" // followed by the key set
+)
+
+// itemRow is the block ID of the buttons of one item of a step.
+func itemRow(s *rotation.Step, item string) string { return itemBlock + string(s.Name) + "/" + item }
+
 // Labels of the inputs of the generate view and of [AskWhy]. They are fixed: people and
 // the scripted operator look for them.
 const (

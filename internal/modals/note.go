@@ -59,7 +59,7 @@ func ChannelNote(n rotation.Note) Message {
 func (p *page) updatedButton(n rotation.Note) {
 	b := Bind{Rotation: n.Rotation, Step: rotation.StepPropagate, Item: n.Consumer}
 	if e := button(UpdatedAction, "Updated", b); e != nil {
-		p.buttons(e.WithStyle(slack.StylePrimary))
+		p.buttons(buttonsBlock, e.WithStyle(slack.StylePrimary))
 	}
 }
 

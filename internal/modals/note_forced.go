@@ -33,7 +33,7 @@ func noteForced(n rotation.Note) Message {
 		row = append(row, e.WithStyle(slack.StyleDanger))
 		row = add(row, button(ItWasMeAction, "It was me", b))
 	}
-	p.buttons(row...)
+	p.buttons(buttonsBlock, row...)
 	if skipped := p.mentions(n.Data[rotation.NoteSkipped]); skipped != "" {
 		p.small("On call but not told, because they are not in ops: " + skipped)
 	}

@@ -60,7 +60,7 @@ func noteNoticed(n rotation.Note) Message {
 		fix = p.esc(own, problemMax)
 	}
 	p.lines(append(lines, "*What to do:* "+fix)...)
-	p.buttons(text.row...)
+	p.buttons(buttonsBlock, text.row...)
 	return Message{Text: strings.ReplaceAll(text.head, "*", ""), Blocks: p.blocks}
 }
 

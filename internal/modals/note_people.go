@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/slack-go/slack"
-
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
@@ -48,9 +46,9 @@ func noteLeaver(n rotation.Note) Message {
 		switch {
 		case e == nil:
 		case len(sets) == 1:
-			p.buttons(e)
+			p.buttons(buttonsBlock, e)
 		default:
-			p.add(slack.NewSectionBlock(mrkdwn("*"+p.esc(set, nameMax)+"*"), nil, slack.NewAccessory(e)))
+			p.withButton(keySetBlock+set, "*"+p.esc(set, nameMax)+"*", e)
 		}
 	}
 	p.small("This is said once for this person and this pair.")

@@ -31,7 +31,7 @@ func noteReminder(n rotation.Note) Message {
 	b := Bind{KeySet: n.KeySet, Item: dueItem + n.Data[rotation.NoteDue]}
 	row := add(nil, startButton(b))
 	row = add(row, button(SnoozeAction, "Snooze", b))
-	p.buttons(row...)
+	p.buttons(buttonsBlock, row...)
 	p.small("Only ops can start a rotation; owners can put reminders off.")
 	text := strings.ReplaceAll(head, "*", "")
 	if len(facts) > 0 {
@@ -44,11 +44,7 @@ func noteReminder(n rotation.Note) Message {
 func reminderLine(n rotation.Note) Message {
 	p := &page{hide: hider(rotation.Overview{})}
 	head := p.reminderHead(n)
-	section := slack.NewSectionBlock(mrkdwn(head), nil, nil)
-	if b := startButton(Bind{KeySet: n.KeySet, Item: dueItem + n.Data[rotation.NoteDue]}); b != nil {
-		section.Accessory = slack.NewAccessory(b)
-	}
-	p.add(section)
+	p.withButton(buttonsBlock, head, startButton(Bind{KeySet: n.KeySet, Item: dueItem + n.Data[rotation.NoteDue]}))
 	return Message{Text: strings.ReplaceAll(head, "*", ""), Blocks: p.blocks}
 }
 
@@ -149,7 +145,7 @@ func NoteSnoozed(by rotation.Actor, ask SnoozeAsk, until string) Message {
 	if due := ask.Bind.Due(); due != "" {
 		p.small("The due date does not move: " + dayText(due) + ".")
 	}
-	p.buttons(add(nil, startButton(ask.Bind))...)
+	p.buttons(buttonsBlock, add(nil, startButton(ask.Bind))...)
 	return Message{Text: strings.ReplaceAll(head, "*", ""), Blocks: p.blocks}
 }
 

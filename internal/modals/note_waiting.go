@@ -111,7 +111,7 @@ func (p *page) mentions(ids string) string {
 // by then.
 func (p *page) openButton(n rotation.Note) {
 	if b := button(OpenAction, "Open", Bind{Rotation: n.Rotation}); b != nil {
-		p.buttons(b.WithStyle(slack.StylePrimary))
+		p.buttons(buttonsBlock, b.WithStyle(slack.StylePrimary))
 	}
 }
 

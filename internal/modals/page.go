@@ -2,6 +2,7 @@ package modals
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/slack-go/slack"
@@ -24,6 +25,7 @@ type page struct {
 	hide   func(string) string // hides account numbers; nil in the operator's own views
 	left   int                 // failed items that may still be shown in full
 	blocks []slack.Block
+	ids    []string // of blocks, that are taken
 }
 
 // esc makes foreign text safe to put into mrkdwn.
@@ -81,11 +83,32 @@ func (p *page) fields(facts []rotation.Fact) {
 	}
 }
 
-// buttons adds a row of buttons.
-func (p *page) buttons(elements ...slack.BlockElement) {
+// buttons adds a row of buttons. Slack gives a block without an ID a new one at
+// each redraw, and a press belongs to a block: what is pressed at the moment of a
+// redraw would be gone. The ID says which row it is, whatever stands in it.
+func (p *page) buttons(id string, elements ...slack.BlockElement) {
 	if len(elements) > 0 {
-		p.add(slack.NewActionBlock("", elements...))
+		p.add(slack.NewActionBlock(p.own(id), elements...))
 	}
+}
+
+// withButton adds a section with a button at its right; without one if b is nil.
+func (p *page) withButton(id, text string, b *slack.ButtonBlockElement) {
+	section := slack.NewSectionBlock(mrkdwn(text), nil, nil)
+	if b != nil {
+		section.BlockID, section.Accessory = p.own(id), slack.NewAccessory(b)
+	}
+	p.add(section)
+}
+
+// own returns id if a block can have it, else "": Slack refuses all of a view in
+// which an ID is too long or there twice.
+func (p *page) own(id string) string {
+	if len([]rune(id)) > maxID || slices.Contains(p.ids, id) {
+		return ""
+	}
+	p.ids = append(p.ids, id)
+	return id
 }
 
 // numbered shows texts of the procedure as numbered lines.

@@ -182,7 +182,7 @@ func (p *page) precheckButtons(o rotation.Overview, s *rotation.Step) {
 	if b := button(CancelAction, CancelSubmit, bindTo(o, s, "")); b != nil && !o.Rotation.Clicked() {
 		row = append(row, b)
 	}
-	p.buttons(row...)
+	p.buttons(buttonsBlock, row...)
 }
 
 // checkAgain returns the button that does the failed checks again, if any failed.

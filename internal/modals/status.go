@@ -66,13 +66,11 @@ const noKeySet = "No key set is configured."
 // card adds one key set as a section, with Open if a rotation is open.
 func (p *page) card(c Card, mayOpen bool) {
 	p.hide = cardHider(c)
-	section := slack.NewSectionBlock(mrkdwn(fit(p.cardLines(c), maxText)), nil, nil)
+	var open *slack.ButtonBlockElement
 	if c.open() && mayOpen {
-		if b := button(OpenAction, "Open", bindTo(c.Overview, c.Rotation.Current(), "")); b != nil {
-			section.Accessory = slack.NewAccessory(b)
-		}
+		open = button(OpenAction, "Open", bindTo(c.Overview, c.Rotation.Current(), ""))
 	}
-	p.add(section)
+	p.withButton(openBlock+string(c.Rotation.ID), fit(p.cardLines(c), maxText), open)
 }
 
 // cardHider hides what [hider] does, and the account that the sentinel saw.

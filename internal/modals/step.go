@@ -103,8 +103,8 @@ func (p *page) body(o rotation.Overview, s *rotation.Step) {
 	p.beside(o, s)
 	p.small(p.waiting(o, s))
 	p.small("You can close this window: the bot goes on, and the channel message leads back here.")
-	p.buttons(p.stepButtons(o, s)...)
-	p.buttons(forwardButtons(o, s)...)
+	p.buttons(buttonsBlock, p.stepButtons(o, s)...)
+	p.buttons(forwardBlock, forwardButtons(o, s)...)
 	p.footer(t)
 }
 

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slack-go/slack"
-
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
@@ -323,15 +321,12 @@ func (p *page) failed(o rotation.Overview, s *rotation.Step, failed []rotation.I
 			return
 		}
 		p.left--
-		section := slack.NewSectionBlock(mrkdwn(p.failure(o, s, it)), nil, nil)
-		p.add(section)
 		if s.Name == rotation.StepPrecheck {
-			if b := button(CheckAgainAction, "Check again", bindTo(o, s, it.Name)); b != nil {
-				section.Accessory = slack.NewAccessory(b)
-			}
+			p.withButton(itemRow(s, it.Name), p.failure(o, s, it), button(CheckAgainAction, "Check again", bindTo(o, s, it.Name)))
 			continue
 		}
-		p.buttons(itemButtons(o, s, it)...)
+		p.text(p.failure(o, s, it))
+		p.buttons(itemRow(s, it.Name), itemButtons(o, s, it)...)
 	}
 }
 
