@@ -16,10 +16,11 @@ const axeJS = `(rules) => {
 }`
 
 // outOfSight returns what sticks out of the window sideways, where nobody can
-// scroll to it.
+// scroll to it. A field scrolls with the cursor, although its style says clip: a
+// secret of wide letters is longer than its field.
 const outOfSight = `() => {
 	const scrolls = (el) => { for (let p = el.parentElement; p; p = p.parentElement) { if (['auto', 'scroll'].includes(getComputedStyle(p).overflowX) && p.scrollWidth > p.clientWidth) return true; } return false; };
-	const wide = (el) => el.scrollWidth > el.clientWidth + 1 && ['hidden', 'clip'].includes(getComputedStyle(el).overflowX) && getComputedStyle(el).textOverflow !== 'ellipsis';
+	const wide = (el) => !el.matches('input, textarea') && el.scrollWidth > el.clientWidth + 1 && ['hidden', 'clip'].includes(getComputedStyle(el).overflowX) && getComputedStyle(el).textOverflow !== 'ellipsis';
 	return [...document.body.querySelectorAll('*')].filter((el) => {
 		if (el.closest('.sr, .skip, [hidden]') || !el.checkVisibility({ visibilityProperty: true })) return false;
 		const r = el.getBoundingClientRect();
