@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode"
 
 	"github.com/raxx-app/keyturn/internal/rotation"
 	"github.com/raxx-app/keyturn/internal/secret"
@@ -123,7 +124,7 @@ func (ex *exchange) warning(p rotation.Pair) string {
 
 // oneLine returns at most n printable characters of s.
 func oneLine(s string, n int) string {
-	r := []rune(strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' }), " "))
+	r := []rune(strings.Join(strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }), " "))
 	if len(r) > n {
 		r = append(r[:n-1], '…')
 	}
