@@ -17,7 +17,7 @@ import (
 // exposed and waits for a person.
 const episodePrefix = "waiting/"
 
-// A Desk is the open rotations; an adapter of [rotation.Engine] is one.
+// A Desk is the open rotations; [rotation.Engine] is one.
 type Desk interface {
 	// Open returns the IDs of the rotations that are open.
 	Open(ctx context.Context) ([]rotation.ID, error)

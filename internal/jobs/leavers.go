@@ -3,8 +3,6 @@ package jobs
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -202,7 +200,8 @@ func (l *Leavers) propose(ctx context.Context, person string, all []handled, now
 			return err
 		}
 		key, pair := leaverPrefix+h.keyset+"/"+person, cmp.Or(string(rec.Last), rec.Print)
-		was, rev, err := l.read(ctx, key)
+		var was proposed
+		rev, err := l.cfg.Outbox.read(ctx, key, &was)
 		if err != nil {
 			return err
 		}
@@ -232,22 +231,7 @@ func (l *Leavers) propose(ctx context.Context, person string, all []handled, now
 	if len(sets) == 1 {
 		n.KeySet = sets[0]
 	}
-	return l.cfg.Outbox.fire(ctx, "leaver/"+person+"/"+strings.Join(pairs, ","), l.cfg.Channel, n, conds, ops)
-}
-
-func (l *Leavers) read(ctx context.Context, key string) (proposed, rotation.Rev, error) {
-	kv, err := l.store().Get(ctx, key)
-	if errors.Is(err, rotation.ErrNotFound) {
-		return proposed{}, 0, nil
-	}
-	var p proposed
-	if err == nil {
-		err = json.Unmarshal(kv.Value, &p)
-	}
-	if err != nil {
-		return proposed{}, 0, fmt.Errorf("read who left: %w", err)
-	}
-	return p, kv.Rev, nil
+	return l.cfg.Outbox.fire(ctx, mail{key: "leaver/" + person + "/" + strings.Join(pairs, ","), to: l.cfg.Channel, note: n}, conds, ops)
 }
 
 func (l *Leavers) store() rotation.Store { return l.cfg.Outbox.cfg.Store }

@@ -1,7 +1,16 @@
-// Package jobs is what runs on a clock: the outbox, which delivers what people
-// are to be told, and the ladder, which tells more of them the longer a
-// rotation waits. It knows when something is sent, to whom and how often, not
-// what it says nor how it reaches Slack.
+// Package jobs is what runs on a clock:
+//
+//   - the outbox delivers what people are to be told;
+//   - the ladder tells more of them the longer a rotation waits, and ends those
+//     that nobody goes on with before the click;
+//   - the sentinel watches the pairs in use, and pages when one is dead;
+//   - reminders tell owners that a key set is due;
+//   - readiness tries a key set before it is due, as step 1 does;
+//   - the roll-call asks developers whether they have pulled the new pair;
+//   - leavers are people who handled a pair in use and were deactivated.
+//
+// It knows when something is sent, to whom and how often, not what it says nor
+// how it reaches Slack.
 package jobs
 
 import (

@@ -260,16 +260,9 @@ func (p *pages) keep(ctx context.Context, pg page, mails ...mail) (page, error) 
 	if err != nil {
 		return pg, err
 	}
-	conds, ops := []rotation.Cond{{Key: key, Rev: pg.rev}}, []rotation.Op{op}
-	for _, m := range mails {
-		op, fresh, err := box.posting(ctx, m)
-		if err != nil {
-			return pg, err
-		}
-		if fresh {
-			ops = append(ops, op)
-			conds = append(conds, rotation.Cond{Key: notePrefix + m.key}, rotation.Cond{Key: toldPrefix + m.key})
-		}
+	conds, ops, err := box.posting(ctx, []rotation.Cond{{Key: key, Rev: pg.rev}}, []rotation.Op{op}, mails...)
+	if err != nil {
+		return pg, err
 	}
 	rev, err := box.keep(ctx, conds, ops...)
 	if err != nil {

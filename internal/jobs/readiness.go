@@ -253,7 +253,8 @@ func (r *Readiness) weekly(ctx context.Context, keyset string, now time.Time) er
 	}
 	n := rotation.Note{Kind: rotation.NoteCheck, KeySet: keyset, Data: r.facts(rep)}
 	n.Data[rotation.NoteSince] = stamp(was.At)
-	return r.cfg.Outbox.fire(ctx, "check/"+keyset+"/"+stamp(was.At), r.cfg.Channel, n, []rotation.Cond{{Key: key, Rev: rev}}, []rotation.Op{op})
+	m := mail{key: "check/" + keyset + "/" + stamp(was.At), to: r.cfg.Channel, note: n}
+	return r.cfg.Outbox.fire(ctx, m, []rotation.Cond{{Key: key, Rev: rev}}, []rotation.Op{op})
 }
 
 // failed names what is not ready, so that two checks can be compared.

@@ -3,7 +3,6 @@ package jobs
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -347,19 +346,9 @@ func (r *Reminders) tell(ctx context.Context, keyset string, rem reminder, rung 
 // follow.
 func dueKey(keyset, due string) string { return "due/" + keyset + "/" + due + "/" }
 
-func (r *Reminders) read(ctx context.Context, keyset string) (reminder, error) {
-	kv, err := r.store().Get(ctx, reminderPrefix+keyset)
-	if errors.Is(err, rotation.ErrNotFound) {
-		return reminder{}, nil
-	}
-	rem := reminder{rev: kv.Rev}
-	if err == nil {
-		err = json.Unmarshal(kv.Value, &rem)
-	}
-	if err != nil {
-		return reminder{}, fmt.Errorf("read reminder: %w", err)
-	}
-	return rem, nil
+func (r *Reminders) read(ctx context.Context, keyset string) (rem reminder, err error) {
+	rem.rev, err = r.cfg.Outbox.read(ctx, reminderPrefix+keyset, &rem)
+	return rem, err
 }
 
 func (r *Reminders) write(ctx context.Context, keyset string, rem reminder) error {

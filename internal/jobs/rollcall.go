@@ -3,7 +3,6 @@ package jobs
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -220,7 +219,8 @@ func (c *RollCall) say(ctx context.Context, keyset string, rc rotation.RollCall,
 	if err := c.cfg.Outbox.Withdraw(ctx, "roll/"+string(rc.Rotation)+"/"); err != nil {
 		return err
 	}
-	return c.cfg.Outbox.fire(ctx, "roll/"+string(rc.Rotation)+"/"+strconv.Itoa(stage), cmp.Or(posted.Channel, c.cfg.Channel), n, conds, ops)
+	m := mail{key: "roll/" + string(rc.Rotation) + "/" + strconv.Itoa(stage), to: cmp.Or(posted.Channel, c.cfg.Channel), note: n}
+	return c.cfg.Outbox.fire(ctx, m, conds, ops)
 }
 
 // remind queues a note to everybody who has not pressed Updated, in place of an
@@ -270,19 +270,9 @@ func personKey(id rotation.ID, p rotation.Called) string {
 	return silentKey(id) + p.ID + "/" + p.Consumer + "/"
 }
 
-func (c *RollCall) read(ctx context.Context, keyset string) (roll, error) {
-	kv, err := c.store().Get(ctx, rollPrefix+keyset)
-	if errors.Is(err, rotation.ErrNotFound) {
-		return roll{}, nil
-	}
-	was := roll{rev: kv.Rev}
-	if err == nil {
-		err = json.Unmarshal(kv.Value, &was)
-	}
-	if err != nil {
-		return roll{}, fmt.Errorf("read roll-call: %w", err)
-	}
-	return was, nil
+func (c *RollCall) read(ctx context.Context, keyset string) (was roll, err error) {
+	was.rev, err = c.cfg.Outbox.read(ctx, rollPrefix+keyset, &was)
+	return was, err
 }
 
 func (c *RollCall) store() rotation.Store { return c.cfg.Outbox.cfg.Store }

@@ -60,12 +60,6 @@ func (e sentry) form() string {
 	return string(b)
 }
 
-// A mail is a note that is to be sent.
-type mail struct {
-	key, to string
-	note    rotation.Note
-}
-
 func (s *Sentinel) loadOne(ctx context.Context, g *guard) error {
 	if g.loaded {
 		return nil
@@ -118,18 +112,11 @@ func (s *Sentinel) show(g *guard, next sentry) {
 func (s *Sentinel) commit(ctx context.Context, ops []rotation.Op, mails []mail) error {
 	box := s.cfg.Outbox
 	for {
-		conds, all := []rotation.Cond(nil), slices.Clone(ops)
-		for _, m := range mails {
-			op, fresh, err := box.posting(ctx, m)
-			if err != nil {
-				return err
-			}
-			if fresh {
-				all = append(all, op)
-				conds = append(conds, rotation.Cond{Key: notePrefix + m.key}, rotation.Cond{Key: toldPrefix + m.key})
-			}
+		conds, all, err := box.posting(ctx, nil, ops, mails...)
+		if err != nil {
+			return err
 		}
-		_, err := box.keep(ctx, conds, all...)
+		_, err = box.keep(ctx, conds, all...)
 		if errors.Is(err, rotation.ErrConflict) && len(conds) > 0 && ctx.Err() == nil {
 			continue // one of them was queued meanwhile
 		}
@@ -138,20 +125,4 @@ func (s *Sentinel) commit(ctx context.Context, ops []rotation.Op, mails []mail) 
 		}
 		return err
 	}
-}
-
-// posting returns what puts m into the outbox, and whether it is to be done.
-func (o *Outbox) posting(ctx context.Context, m mail) (op rotation.Op, fresh bool, err error) {
-	var p rotation.Post
-	waits, err := o.read(ctx, notePrefix+m.key, &p)
-	if err != nil || waits != 0 {
-		return op, false, err
-	}
-	var was told
-	if sent, err := o.read(ctx, toldPrefix+m.key, &was); err != nil || sent != 0 {
-		return op, false, err
-	}
-	n := m.note
-	op, err = put(notePrefix+m.key, rotation.Post{Kind: rotation.PostNote, Rotation: n.Rotation, KeySet: n.KeySet, To: m.to, Note: &n, Created: o.cfg.Now().UTC()})
-	return op, err == nil, err
 }
