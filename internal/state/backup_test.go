@@ -244,7 +244,7 @@ func TestRestoreOlder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	checkKept(t, "restored", s, "format1.key")
+	checkKept(t, "restored", s, filepath.Join("testdata", "format1.key"))
 }
 
 // TestBackupUnderLoad: each of ten copies of a state that is being written to can

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	bolt "go.etcd.io/bbolt"
@@ -24,7 +23,7 @@ import (
 // format that is going to be an earlier one.
 var keepFormat = flag.Bool("keep-format", false, "write testdata/formatN.bolt and its key, for the present format N")
 
-// keptHead is the hash of the last audit row of testdata/format1.bolt.
+// keptHead is the hash of the last audit row of every kept file.
 const keptHead = "381e8180cfd77f54e60754eb513b757117b1ce2ab4695fe2346ea3ab8243ab33"
 
 // kept is what each file in testdata holds.
@@ -40,12 +39,14 @@ func kept() rotation.Rotation {
 	return r
 }
 
-// TestKeepFormat makes the file that the tests below read, if it is asked to.
+// TestKeepFormat makes a file like those that the tests below read, and keeps it in
+// testdata if it is asked to.
 func TestKeepFormat(t *testing.T) {
-	if !*keepFormat {
-		t.Skip("without -keep-format")
+	where := t.TempDir()
+	if *keepFormat {
+		where = "testdata"
 	}
-	base := filepath.Join("testdata", fmt.Sprintf("format%d", Config{}.format()))
+	base := filepath.Join(where, fmt.Sprintf("format%d", Config{}.format()))
 	id, _ := newIdentity(t, "hybrid")
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -69,6 +70,12 @@ func TestKeepFormat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s, err = Open(t.Context(), Config{Path: base + ".bolt", ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	checkKept(t, "made just now", s, base+".key")
 }
 
 // copyOf returns a copy of a file in testdata that may be changed.
@@ -85,7 +92,8 @@ func copyOf(t *testing.T, name string) string {
 	return path
 }
 
-// checkKept checks that all that a file in testdata held is to be had from s.
+// checkKept checks that all that a kept file held is to be had from s; key is the
+// file with its identity.
 func checkKept(t *testing.T, what string, s *Store, key string) {
 	t.Helper()
 	got, err := Verify(t.Context(), s, &Anchor{Seq: 3, Hash: keptHead})
@@ -99,7 +107,7 @@ func checkKept(t *testing.T, what string, s *Store, key string) {
 	if diff := cmp.Diff(kept(), r); diff != "" {
 		t.Errorf("%s: rotation (-want +got):\n%s", what, diff)
 	}
-	identity, err := os.ReadFile(filepath.Join("testdata", key))
+	identity, err := os.ReadFile(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +124,7 @@ func checkKept(t *testing.T, what string, s *Store, key string) {
 // reading, with and without a migration after the present one.
 func TestEveryFormat(t *testing.T) {
 	for n := 1; n <= (Config{}).format(); n++ {
-		name, key := fmt.Sprintf("format%d.bolt", n), fmt.Sprintf("format%d.key", n)
+		name, key := fmt.Sprintf("format%d.bolt", n), filepath.Join("testdata", fmt.Sprintf("format%d.key", n))
 		next := func(records *bolt.Bucket) error {
 			return rewriteRecords(records, "active/", func(key string, value []byte) ([]byte, error) {
 				return append([]byte("next:"), value...), nil
@@ -195,7 +203,7 @@ func TestNoFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	checkKept(t, "without a format", s, "format1.key")
+	checkKept(t, "without a format", s, filepath.Join("testdata", "format1.key"))
 }
 
 func TestNewerFormat(t *testing.T) {
@@ -260,25 +268,19 @@ func TestReplacedWhileWaiting(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
-	opened := make(chan string, 1)
-	go func() {
-		s, err := Open(t.Context(), Config{Path: path})
-		if err != nil {
-			opened <- err.Error()
-			return
+	times := 0
+	opened, err := Open(t.Context(), Config{Path: path, opened: func() {
+		if times++; times == 1 { // it has the old file open, and the lock is not free
+			if err := errors.Join(os.Rename(other.path, path), s.Close()); err != nil {
+				t.Error(err)
+			}
 		}
-		defer s.Close()
-		kv, err := s.Get(t.Context(), "which")
-		opened <- fmt.Sprint(string(kv.Value), err)
-	}()
-	time.Sleep(lockWait / 6) // it has the old file open and waits
-	if err := os.Rename(other.path, path); err != nil {
+	}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-opened; got != "new<nil>" {
-		t.Errorf("Open beside a restore = %q, want the new file", got)
+	defer opened.Close()
+	if got := string(get(t, opened, "which")); got != "new" || times != 2 {
+		t.Errorf("Open beside a restore has the %s file after opening %d, want the new one after 2", got, times)
 	}
 }

@@ -48,6 +48,7 @@ type Config struct {
 
 	scratch string      // not empty: Path is our own copy of this file, which messages name
 	steps   []migration // of tests; nil: migrations
+	opened  func()      // of tests; called when the file is open, before its lock is waited for; nil: nothing is
 }
 
 // name is what messages call the file.
@@ -162,6 +163,9 @@ func openDB(cfg Config) (*bolt.DB, error) {
 					return nil, errors.Join(err, f.Close())
 				}
 				file = f
+				if cfg.opened != nil {
+					cfg.opened()
+				}
 				return f, nil
 			},
 		})
@@ -194,7 +198,7 @@ func giveAway(f *os.File) error {
 	if info.Size() != 0 {
 		return nil
 	}
-	return giveTo(f.Name(), filepath.Dir(f.Name()))
+	return GiveTo(f, filepath.Dir(f.Name()))
 }
 
 // errSwapped says that the file was replaced while its lock was waited for: a
