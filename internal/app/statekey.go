@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -8,7 +9,8 @@ import (
 )
 
 // WriteStateKey makes a new identity for STATE_KEY and writes it to path, which
-// must not exist yet, with mode 0600. Nothing prints it.
+// must not exist yet, with mode 0600. Nothing prints it. A half of one is not left
+// behind.
 func WriteStateKey(path string) error {
 	identity, recipient, err := state.GenerateIdentity()
 	if err != nil {
@@ -20,11 +22,8 @@ func WriteStateKey(path string) error {
 	}
 	//nolint:forbidigo // the file is the key's destination
 	_, err = fmt.Fprintf(f, "# public key: %s\n%s\n", recipient, identity.Reveal())
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return fmt.Errorf("write state key: %w", err)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("write state key: %w", err), os.Remove(path))
 	}
 	return nil
 }

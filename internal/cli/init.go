@@ -59,7 +59,7 @@ func initialize(out io.Writer, dir string) error {
 		name, what string
 		write      func(path string) error
 	}{
-		{settingsFile, "settings; replace every <…>", writeSettings},
+		{settingsFile, "settings; replace every <…>", func(path string) error { return writeNew(path, []byte(initSettings)) }},
 		{stateKeyFile, "the key that seals the state, for you alone; keep a copy apart from the backups", app.WriteStateKey},
 	}
 	var said strings.Builder
@@ -77,17 +77,4 @@ func initialize(out io.Writer, dir string) error {
 	guide := strings.NewReplacer("@DIR@", filepath.Clean(dir), "@MANIFEST@\n", keyturn.Manifest()).Replace(initGuide)
 	_, err := fmt.Fprint(out, said.String(), "\n", guide)
 	return err
-}
-
-// writeSettings writes the settings to path, which must not exist yet.
-func writeSettings(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the folder
-	if err != nil {
-		return fmt.Errorf("create settings: %w", err)
-	}
-	_, err = io.WriteString(f, initSettings)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write settings: %w", err)
-	}
-	return nil
 }

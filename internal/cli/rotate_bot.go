@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -73,12 +74,9 @@ func reachBot(ctx context.Context, env Env, cfg config.Config, load func() (conf
 // not ctx: what the command began when it was told to end is answered first.
 func hostBot(ctx context.Context, env Env, cfg config.Config, client *control.Client) (*link, error) {
 	path := cfg.State.Path + ".rotate.log"
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { // as the state has it
-		return nil, fmt.Errorf("make folder of log: %w", err)
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600) //nolint:gosec // beside the state; root must not be led elsewhere
+	file, err := openLog(path, cfg.State.Path)
 	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+		return nil, err
 	}
 	cfg.HTTP.Listen = "" // nobody asks a command for its health
 	log := slog.New(slog.NewJSONHandler(file, &slog.HandlerOptions{Level: cfg.Log.Level}))
@@ -114,4 +112,28 @@ func hostBot(ctx context.Context, env Env, cfg config.Config, client *control.Cl
 		case <-tick.C:
 		}
 	}
+}
+
+// openLog opens the log at path for appending. If root makes it, it is given to
+// the user whose the state is, who could not open it the next time otherwise. One
+// that is there stays whose it is: it may be another name of some other file.
+func openLog(path, statePath string) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_APPEND | syscall.O_NOFOLLOW   // root must not be led elsewhere
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { // as the state has it
+		return nil, fmt.Errorf("make folder of log: %w", err)
+	}
+	file, err := os.OpenFile(path, flags|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the state
+	if err == nil {
+		if err := state.GiveTo(file, statePath); err != nil {
+			return nil, errors.Join(fmt.Errorf("give log to the user of the state: %w", err), file.Close())
+		}
+		return file, nil
+	}
+	if errors.Is(err, fs.ErrExist) {
+		file, err = os.OpenFile(path, flags, 0o600) //nolint:gosec // beside the state
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	return file, nil
 }

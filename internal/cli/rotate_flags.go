@@ -61,6 +61,7 @@ const pairMax = 4096
 func readPair(ctx context.Context, env Env, path string) (rotation.Pair, error) {
 	type content struct {
 		data []byte
+		open bool // others can read it
 		err  error
 	}
 	read := make(chan content, 1)
@@ -69,7 +70,7 @@ func readPair(ctx context.Context, env Env, path string) (rotation.Pair, error) 
 		if path == "-" {
 			c.data, c.err = io.ReadAll(io.LimitReader(env.Stdin, pairMax))
 		} else {
-			c.data, c.err = readStart(path)
+			c.data, c.open, c.err = readStart(path)
 		}
 		read <- c
 	}()
@@ -82,20 +83,28 @@ func readPair(ctx context.Context, env Env, path string) (rotation.Pair, error) 
 			}
 		}
 		defer clear(c.data)
+		if c.open { // no reason to stop: the old pair may be dead
+			fmt.Fprintf(env.Stderr, "Warning: other users of this machine can read %s, and with it the new pair. Run: chmod 600 %s\n", visible(path), visible(path))
+		}
 		return splitPair(c.data), nil
 	case <-ctx.Done():
 		return rotation.Pair{}, ctx.Err()
 	}
 }
 
-// readStart reads the first bytes of a file.
-func readStart(path string) ([]byte, error) {
+// readStart reads the first bytes of a file, and reports whether others than its
+// owner can read it too.
+func readStart(path string) (data []byte, open bool, err error) {
 	f, err := os.Open(path) //nolint:gosec // the person names it
 	if err != nil {
-		return nil, fmt.Errorf("open pair file: %w", err)
+		return nil, false, fmt.Errorf("open pair file: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	return io.ReadAll(io.LimitReader(f, pairMax))
+	if info, err := f.Stat(); err == nil {
+		open = info.Mode().IsRegular() && info.Mode().Perm()&0o044 != 0 // a pipe has no content to read twice
+	}
+	data, err = io.ReadAll(io.LimitReader(f, pairMax))
+	return data, open, err
 }
 
 // splitPair takes two bare lines apart. Anything else is left to the engine, which

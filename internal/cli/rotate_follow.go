@@ -150,10 +150,10 @@ func (t *terminal) shrug(err error) error {
 		return nil
 	case errors.Is(err, errAgain):
 	case kind == fault.Conflict: // somebody was faster, here or in Slack
-		fmt.Fprintln(t.out, "  "+fault.UserText(err))
+		fmt.Fprintln(t.out, oneRow("  "+fault.UserText(err)))
 		return nil
 	case kind == fault.Unknown, kind == fault.Transient, kind == fault.Invalid:
-		fmt.Fprintln(t.out, "  "+fault.UserText(err)+" "+fault.FixText(err))
+		fmt.Fprintln(t.out, oneRow("  "+fault.UserText(err)+" "+fault.FixText(err)))
 	default:
 		return err
 	}

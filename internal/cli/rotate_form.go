@@ -105,7 +105,8 @@ func (f *form) questions(ctx context.Context, o rotation.Overview, in rotation.G
 		fields = append(fields, huh.NewInput().Title("Why do you go on although "+strings.Join(in.Pass, ", ")+" failed?").
 			Description("It is recorded as a deviation.").Value(&in.PassWhy))
 	}
-	return in, choiceGoOn, f.run(ctx, fields...)
+	err := f.run(ctx, fields...) // it fills in, so not in one statement with it
+	return in, choiceGoOn, err
 }
 
 func (f *form) pair(ctx context.Context) (rotation.Pair, error) {

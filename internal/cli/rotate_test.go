@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/raxx-app/keyturn/internal/fault"
@@ -51,6 +52,85 @@ func TestReadPair(t *testing.T) {
 	defer func() { _ = pipe.Close() }()
 	if _, err := readPair(ended, Env{Stdin: never}, "-"); !errors.Is(err, context.Canceled) {
 		t.Errorf("a pipe that stays empty: %v, want that the context ended", err)
+	}
+}
+
+// TestOpenPairFile: a pair that others can read is taken, with a warning.
+func TestOpenPairFile(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o700: false, 0o640: true, 0o604: true, 0o644: true} {
+		file := filepath.Join(t.TempDir(), "pair")
+		if err := os.WriteFile(file, []byte("PKONE\nsecret\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		var said bytes.Buffer
+		p, err := readPair(t.Context(), Env{Stderr: &said}, file)
+		if err != nil || p.KeyID.Reveal() != "PKONE" {
+			t.Errorf("mode %04o: %v, want the pair", mode, err)
+		}
+		if got := strings.Contains(said.String(), "chmod 600 "+file); got != want || !want && said.Len() > 0 || strings.Contains(said.String(), "PKONE") {
+			t.Errorf("mode %04o: said %q, want a warning: %t", mode, &said, want)
+		}
+	}
+}
+
+// TestLogByRoot: a log that root's command makes belongs to the user of the state;
+// one that is there stays whose it is.
+func TestLogByRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const bot, other = 4711, 4712
+	statePath := filepath.Join(t.TempDir(), "keyturn.db")
+	if err := errors.Join(os.WriteFile(statePath, nil, 0o600), os.Chown(statePath, bot, bot)); err != nil {
+		t.Fatal(err)
+	}
+	path := statePath + ".rotate.log"
+	for _, want := range []uint32{bot, other} {
+		f, err := openLog(path, statePath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := f.Stat()
+		if err != nil || info.Sys().(*syscall.Stat_t).Uid != want || info.Mode().Perm() != 0o600 {
+			t.Errorf("the log is of %+v, %v, want user %d and mode 0600", info.Sys(), err, want)
+		}
+		if err := errors.Join(f.Close(), os.Chown(path, other, other)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLogGoesOn: the log of a second command stands below that of the first, and a
+// link is not followed.
+func TestLogGoesOn(t *testing.T) {
+	t.Parallel()
+	statePath := filepath.Join(t.TempDir(), "data", "keyturn.db")
+	path := statePath + ".rotate.log"
+	for range 2 {
+		f, err := openLog(path, statePath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteString("one line\n")
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "one line\none line\n" {
+		t.Errorf("the log has %q, %v, want both lines", b, err)
+	}
+	precious := filepath.Join(t.TempDir(), "precious")
+	if err := errors.Join(os.WriteFile(precious, nil, 0o600), os.Remove(path), os.Symlink(precious, path)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := openLog(path, statePath); err == nil {
+		t.Errorf("a link was followed to %s", precious)
+		_ = f.Close()
 	}
 }
 

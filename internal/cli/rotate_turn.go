@@ -64,7 +64,7 @@ func (t *terminal) gate(ctx context.Context, o rotation.Overview) error {
 // problems says what is wrong with what was answered; errAgain if something is.
 func (t *terminal) problems(texts map[string]string) error {
 	for _, field := range slices.Sorted(maps.Keys(texts)) {
-		fmt.Fprintln(t.out, "  ⚠ "+texts[field])
+		fmt.Fprintln(t.out, oneRow("  ⚠ "+texts[field]))
 	}
 	if len(texts) > 0 {
 		return errAgain
@@ -97,7 +97,7 @@ func (t *terminal) paste(ctx context.Context, o rotation.Overview) error {
 		return err
 	}
 	if got.Warning != "" {
-		fmt.Fprintln(t.out, "  ⚠ "+got.Warning)
+		fmt.Fprintln(t.out, oneRow("  ⚠ "+got.Warning))
 	}
 	fmt.Fprintf(t.out, "  ✔ sealed ····%s: the pair is saved, encrypted. From here the bot goes on by itself.\n", got.Candidate.Last4)
 	if t.in.pairFile != "" && t.in.pairFile != "-" {
@@ -167,7 +167,7 @@ func (t *terminal) vouched(ctx context.Context, f func(reason string) error) err
 
 // askReason asks for the reason of break-glass.
 func (t *terminal) askReason(ctx context.Context, why string) error {
-	fmt.Fprintln(t.out, why)
+	fmt.Fprintln(t.out, oneRow(why))
 	text, err := t.ask.text(ctx, "Why do you act now?", "It goes into the audit record and into the ops channel.")
 	t.reason = cmp.Or(text, t.reason)
 	return err

@@ -177,10 +177,17 @@ func putFirst(half, path string) error {
 	return nil
 }
 
-// giveTo gives the file called name to the user whose the file or folder at path
-// is, or, if there is none, whose its folder is: root may restore, and the bot,
-// which is another user, must be able to open the state. Others give nothing away.
+// GiveTo gives an open file to the user whose the file or folder at path is, or, if
+// there is none, whose its folder is: what root makes beside the state must not
+// keep the bot, which is another user, out. Others than root give nothing away.
+func GiveTo(f *os.File, path string) error { return give(path, f.Chown) }
+
+// giveTo is GiveTo for a file that is closed.
 func giveTo(name, path string) error {
+	return give(path, func(uid, gid int) error { return os.Lchown(name, uid, gid) })
+}
+
+func give(path string, chown func(uid, gid int) error) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -195,7 +202,7 @@ func giveTo(name, path string) error {
 	if !ok || st.Uid == 0 && st.Gid == 0 {
 		return nil
 	}
-	return os.Lchown(name, int(st.Uid), int(st.Gid))
+	return chown(int(st.Uid), int(st.Gid))
 }
 
 func runningError(path string) error {
