@@ -105,6 +105,7 @@ func TestWhoLostOpsIsRefused(t *testing.T) {
 	w.eve.answer(true)
 	b.stop()
 	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{adaID}}) // the bot asks Slack again when it starts
+	draw := w.hold(drawings)                                               // it would take the open view away, and soon
 	b = w.start()
 
 	w.eve.pressIn(m, "Open")
@@ -117,7 +118,8 @@ func TestWhoLostOpsIsRefused(t *testing.T) {
 		t.Errorf("the refused submission shows %q with %q", v.Title, v.Submit)
 	}
 	w.eve.pressIn(m, cancelIt)
-	w.until("three refusals are logged", func() bool { return strings.Count(w.log.String(), "act refused") >= 2 })
+	w.until("both refused presses are logged", func() bool { return strings.Count(w.log.String(), "act refused") >= 2 })
+	draw()
 
 	// The paste is the one submission that takes a secret: refused too, and what
 	// was typed is not sealed.
@@ -125,6 +127,7 @@ func TestWhoLostOpsIsRefused(t *testing.T) {
 	w.ada.goOn(false)
 	b.stop()
 	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{eveID}})
+	w.hold(drawings)
 	b = w.start()
 	key := w.ada.generate()
 	got := w.ada.paste(key.ID, key.Secret)

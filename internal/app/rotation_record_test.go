@@ -116,21 +116,25 @@ func (s *story) masked(t *testing.T) {
 	}
 }
 
-// oneMessage: one post, and updates that keep the pace.
+// oneMessage: one post, and updates that keep the pace. In its thread there is the
+// roll-call and nothing else, if the clock got there (R47).
 func (s *story) oneMessage(t *testing.T) {
 	var posts, updates []slacksim.Entry
+	thread := "thread_ts=" + s.last.TS
 	for _, e := range s.slack.Journal() {
 		if !bytes.Contains(e.Body, []byte("channel="+opsChannel)) {
 			continue
 		}
-		switch e.Method {
-		case "chat.postMessage":
+		switch {
+		case e.Method == "chat.postMessage" && !bytes.Contains(e.Body, []byte(thread)):
 			posts = append(posts, e)
-		case "chat.update":
+		case e.Method == "chat.update":
 			updates = append(updates, e)
 		}
 	}
-	public := slices.DeleteFunc(s.slack.Messages(opsChannel), func(m slacksim.Message) bool { return m.EphemeralFor != "" })
+	public := slices.DeleteFunc(s.slack.Messages(opsChannel), func(m slacksim.Message) bool {
+		return m.EphemeralFor != "" || m.ThreadTS == s.last.TS && strings.Contains(m.Visible(), "pulled the new pair.")
+	})
 	if len(posts) != 1 || len(public) != 1 {
 		t.Errorf("%d messages were posted in the ops channel, want 1", len(posts))
 	}

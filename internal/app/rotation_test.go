@@ -60,9 +60,7 @@ func tell(t *testing.T) *story {
 	s := &story{world: newWorld(t, options{}), steps: map[int]slacksim.View{}, channel: map[int]string{}, writes: map[int]int{}}
 	b := s.start()
 	s.before = s.alpaca.Orders(s.account["prod"])
-	fill := s.hold(func(service string, r *http.Request) bool {
-		return service == "slack" && strings.HasSuffix(r.URL.Path, "/views.update")
-	})
+	fill := s.hold(drawings)
 	if got := s.ada.command(opsChannel, ""); got.Err != "" || got.Reply != nil {
 		t.Fatalf("the command was answered: %+v", got)
 	}

@@ -338,6 +338,12 @@ func (w *world) hold(match func(service string, r *http.Request) bool) (release 
 	return release
 }
 
+// drawings are the calls that change what a modal shows, for hold. Answers to
+// submissions are none of them.
+func drawings(service string, r *http.Request) bool {
+	return service == "slack" && strings.HasSuffix(r.URL.Path, "/views.update")
+}
+
 // wrap is the hook that a bot is started with.
 func (g *gates) wrap(service string, next http.RoundTripper) http.RoundTripper {
 	return gated{g, service, next}
