@@ -27,6 +27,11 @@ func NotOps() Refusal {
 	return Refusal{Text: "Only members of the ops group may do this. The attempt is recorded.", Fix: "Ask somebody in ops, or ask to be added to the ops user group."}
 }
 
+// NotTaken tells of a bad paste into a view that shows something else by now.
+func NotTaken() Refusal {
+	return Refusal{Text: "What you pasted cannot be the new pair, and nothing of it was saved. The rotation has moved on meanwhile.", Fix: "Press Open in the ops channel: it shows the present step, and whether a pair is still wanted."}
+}
+
 // UnknownKeySet refuses a key set that is not configured.
 func UnknownKeySet(name string, known []string) Refusal {
 	safe := make([]string, 0, len(known))

@@ -75,8 +75,12 @@ func (b *Bot) goOn(ctx context.Context, call slack.InteractionCallback, who rota
 // Slack.
 func (b *Bot) paste(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID, answer func(any)) {
 	keyID, secretKey, blocks := modals.ParseGenerate(call.View.State)
+	refused := func(why error) {
+		text := fault.UserText(why) + " " + fault.FixText(why)
+		b.notTaken(call.View.ID, blocks, map[string]string{rotation.FieldSecret: text}, why, answer)
+	}
 	if err := b.check(ctx, who, commands.ActPaste, id); err != nil {
-		answer(slack.NewErrorsViewSubmissionResponse(blocks.Problems(map[string]string{rotation.FieldSecret: fault.UserText(err) + " " + fault.FixText(err)})))
+		refused(err)
 		return
 	}
 	type result struct {
@@ -94,15 +98,37 @@ func (b *Bot) paste(ctx context.Context, call slack.InteractionCallback, who rot
 	case r := <-done:
 		switch {
 		case r.err != nil:
-			answer(slack.NewErrorsViewSubmissionResponse(blocks.Problems(map[string]string{rotation.FieldSecret: fault.UserText(r.err) + " " + fault.FixText(r.err)})))
+			refused(r.err)
 		case len(r.got.Problems) > 0:
-			answer(slack.NewErrorsViewSubmissionResponse(blocks.Problems(r.got.Problems)))
+			b.notTaken(call.View.ID, blocks, r.got.Problems, nil, answer)
 		default:
 			b.sealed(ctx, call.View.ID, who.ID, id, answer)
 		}
 	case <-timer.C:
 		answer(slack.NewErrorsViewSubmissionResponse(blocks.Problems(map[string]string{rotation.FieldSecret: notSaved})))
 	}
+}
+
+// notTaken answers a submission of a pair with what is wrong under its inputs, so
+// that what was typed stays. If the view was drawn anew while the submission came
+// in, the inputs are gone, and Slack would tell of trouble with the connection:
+// there the view says it. why is nil if it is the pair that is wrong.
+func (b *Bot) notTaken(view string, blocks modals.GenerateBlocks, problems map[string]string, why error, answer func(any)) {
+	gone := fault.KindOf(why) == fault.Denied // a view is forgotten when its person has lost the role
+	if s := b.views.get(view); s != nil {
+		release, _ := s.turn.answer()
+		defer release()
+		gone = s.replaced()
+	}
+	if !gone {
+		answer(slack.NewErrorsViewSubmissionResponse(blocks.Problems(problems)))
+		return
+	}
+	shown := modals.NotTaken()
+	if why != nil {
+		shown = refusal(why)
+	}
+	answer(replace(shown.View()))
 }
 
 // sealed answers with the small fixed view, which takes what was typed off the

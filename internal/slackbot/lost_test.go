@@ -2,16 +2,20 @@ package slackbot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/slack-go/slack"
+
 	"github.com/raxx-app/keyturn/internal/commands"
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/modals"
 	"github.com/raxx-app/keyturn/internal/rotation"
+	"github.com/raxx-app/keyturn/internal/secret"
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
@@ -57,6 +61,70 @@ func TestOpenViewAfterTheRoleWasLost(t *testing.T) {
 		kvs, err := w.store.List(t.Context(), viewPrefix, "", 0)
 		return err == nil && !slices.ContainsFunc(kvs, func(kv rotation.KV) bool { return strings.Contains(string(kv.Value), eve) })
 	})
+}
+
+// A pair is submitted from a view that is drawn anew before the submission comes
+// in: an error under an input that is gone would be shown as trouble with the
+// connection. The view says what was wrong instead; where the inputs are still
+// there, what was typed stays.
+func TestNotTakenWhereTheInputsAreGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacksim.Config{})
+	w.slack.AddUser(slacksim.User{ID: eve})
+	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{ada, eve}})
+	w.slack.AddChannel(slacksim.Channel{ID: opsChannel, Members: []string{w.slack.Config().BotUserID, ada, eve}})
+	w.start()
+	w.until("eve is known", func() bool { return w.bot.roster.Standing(eve).Ops == commands.Yes })
+	id := w.atStepTwo()
+	release := w.shop.holdVault()
+	defer release()
+	ctx, cancel := w.ctx()
+	defer cancel()
+	if _, err := w.slack.Command(ctx, eve, opsChannel, command, "prod"); err != nil {
+		t.Fatal(err)
+	}
+	w.see(eve, "Step 2 of 8")
+	open, _ := w.slack.Modal(eve)
+	call := slack.InteractionCallback{View: slack.View{ID: open.ID, State: filledIn(rotation.Pair{KeyID: secret.New("PKHALF")})}}
+	submit := func() (errs int, shown string) {
+		w.bot.paste(t.Context(), call, rotation.Actor{ID: eve}, id, func(a any) {
+			got, _ := a.(*slack.ViewSubmissionResponse)
+			switch {
+			case got == nil:
+				t.Errorf("the answer is %v", a)
+			case got.View == nil:
+				errs = len(got.Errors)
+			default:
+				raw, err := json.Marshal(got.View)
+				if err != nil {
+					t.Error(err)
+				}
+				shown = string(raw)
+			}
+		})
+		return errs, shown
+	}
+	if errs, shown := submit(); errs == 0 || shown != "" {
+		t.Errorf("half a pair where it is asked for = %d errors and %q, want errors alone", errs, shown)
+	}
+	if got := w.paste(w.shop.click("NEW1")); got.Errors != nil {
+		t.Fatalf("paste: %v", got.Errors)
+	}
+	w.see(eve, "Step 4 of 8")
+	if errs, shown := submit(); errs > 0 || !strings.Contains(shown, "cannot be the new pair") {
+		t.Errorf("half a pair from a view that is at step 4 = %d errors and %q, want it said in the view", errs, shown)
+	}
+	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{ada}})
+	w.until("eve has left ops", func() bool { return w.bot.roster.Standing(eve).Ops == commands.No })
+	if errs, shown := submit(); errs > 0 || !strings.Contains(shown, "Only members of the ops group") {
+		t.Errorf("a pair of somebody who has left ops = %d errors and %q, want the refusal in the view", errs, shown)
+	}
+	release()
+	w.completed(id)
+	w.until("eve's view is forgotten", func() bool { return w.bot.views.get(call.View.ID) == nil })
+	if errs, shown := submit(); errs > 0 || !strings.Contains(shown, "Only members of the ops group") {
+		t.Errorf("the same once the view is forgotten = %d errors and %q, want the refusal in the view", errs, shown)
+	}
 }
 
 // A button that names one key set, and a rotation of another, is not ours.

@@ -38,7 +38,7 @@ type shownView struct {
 	Key      string      `json:"key"`   // with the key view: its round, and whether the old pair was dead
 
 	turn   *turn // the same for as long as the view is open
-	lost   bool  // its person may no longer see it, and is told so; for run alone
+	lost   bool  // its person may no longer see it, and is told so; for who has the turn
 	failed int   // drawings in a row that Slack refused; for run alone
 }
 
@@ -76,14 +76,24 @@ func (v *views) changed(id rotation.ID) {
 // who answers a submission. If clean is false a drawing that is older than the
 // answer may still come in.
 func (v *views) hold(view string) (release func(), clean bool) {
-	v.mu.Lock()
-	s := v.open[view]
-	v.mu.Unlock()
+	s := v.get(view)
 	if s == nil {
 		return func() {}, true
 	}
 	return s.turn.answer()
 }
+
+// get returns an open view; nil: it is not known, or forgotten.
+func (v *views) get(view string) *shownView {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.open[view]
+}
+
+// replaced reports whether a key view that somebody has just submitted shows
+// something else by now: another step, or that its person has lost the role. Who
+// asks has the view's turn.
+func (s *shownView) replaced() bool { return s.lost || s.Drawn != "" && s.Key == "" }
 
 // show remembers a view as one of rotation id and has it drawn.
 func (v *views) show(ctx context.Context, id rotation.ID, view, user string) {
