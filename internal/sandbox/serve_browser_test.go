@@ -250,7 +250,7 @@ func (b *browser) drill() (e page.DrillView)   { b.event("drill", &e); return e 
 // until waits for events until ok.
 func (b *browser) until(what string, ok func() bool) {
 	b.t.Helper()
-	limit := time.NewTimer(90 * time.Second) // there are ten bots beside it
+	limit := time.NewTimer(30 * time.Second)
 	defer limit.Stop()
 	for {
 		b.mu.Lock()
