@@ -163,10 +163,7 @@ func (st *stage) page(addr string) (*page.Server, error) {
 func (st *stage) close() (err error) {
 	st.close1.Do(func() {
 		if st.bot != nil && st.bot.PID() != 0 {
-			early := st.Slack.Connections() == 0 // it may not hear the signal yet, and end by it
-			if err = st.bot.Stop(); early {
-				err = nil
-			}
+			err = st.bot.Stop()
 		}
 		st.cancel()
 		if st.server != nil {

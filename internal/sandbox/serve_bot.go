@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -71,11 +72,36 @@ func (k *keeper) stop() error {
 	if k.pid() == 0 {
 		return errors.New("the bot does not run")
 	}
+	k.grown()
 	if code := k.child.Stop(); code != 0 {
 		return fmt.Errorf("the bot ended with %d", code)
 	}
 	return nil
 }
+
+// grown waits until a bot that was started a moment ago has come as far as asking
+// Slack for a socket, whatever Slack says: one that is asked to end before that
+// may not hear it, and ends as if it were killed, or stops in the middle of its
+// start and says that this failed.
+func (k *keeper) grown() {
+	tick, enough := time.NewTicker(lookEvery), time.NewTimer(stopLimit)
+	defer tick.Stop()
+	defer enough.Stop()
+	for !slices.Contains(k.child.Points(), asksForSocket) {
+		select {
+		case <-tick.C:
+		case <-enough.C:
+			return
+		case <-k.child.Exited():
+			return
+		case <-k.ctx.Done():
+			return
+		}
+	}
+}
+
+// asksForSocket is passed once in each process.
+const asksForSocket Point = "slack POST /api/apps.connections.open 1 answer"
 
 // Kill implements [page.Process]: the process ends wherever it is.
 func (k *keeper) Kill() error {
