@@ -20,12 +20,20 @@ func TestCanary(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c := newCanary(t, w)
-	if r := w.Play(t.Context(), Fault{}, c.say); r.Problem() != nil {
+	r := w.Play(t.Context(), Fault{}, c.say)
+	if r.Problem() != nil {
 		t.Fatal(r.Problem())
 	}
+	for _, args := range [][]string{{"audit", "show", r.Rotation}, {"doctor"}, {"doctor", "--json"}} {
+		c.command(t, args...)
+	}
+	for _, s := range []interface{ Inject(simhttp.Fault) func() }{w.Slack, w.Alpaca, w.Infisical, w.Heroku, w.GitHub, w.Raptor, w.Backtest} {
+		s.Inject(simhttp.Fault{Status: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"id":"` + simhttp.EchoMark + `","error":"` + simhttp.EchoMark + `","message":"` + simhttp.EchoMark + `"}`})
+	}
+	c.command(t, "doctor") // while everybody quotes what they were sent
 	c.judge(t)
 	want := []string{
-		sandboxSays, "the file bot.log", "the file keyturn.db", "the file bot.yml", "a backup", "bot audit export", "bot status --json",
+		sandboxSays, "the file bot.log", "the file keyturn.db", "the file bot.yml", "a backup", "bot audit export", "bot audit verify", "bot audit show " + r.Rotation, "bot status", "bot status --json", "bot doctor", "bot doctor --json",
 		"what the bot sent to Slack (views.open)", "what the bot sent to Slack (views.update)", "what the bot sent to Slack (chat.postMessage)", "what the bot sent to Slack (ack)",
 	}
 	if runtime.GOOS == "linux" {

@@ -233,12 +233,18 @@ func (c *canary) files(t *testing.T) {
 func (c *canary) commands(t *testing.T) {
 	t.Helper()
 	for _, args := range [][]string{{"audit", "export"}, {"audit", "verify"}, {"status"}, {"status", "--json"}} {
-		stdout, stderr, _ := c.w.Bot(t.Context(), args...)
-		if stdout == "" {
-			t.Errorf("bot %s printed nothing: %s", strings.Join(args, " "), stderr)
-		}
-		c.keep("bot "+strings.Join(args, " "), []byte(stdout+stderr))
+		c.command(t, args...)
 	}
+}
+
+// command keeps what one of the bot's commands prints, which must be something.
+func (c *canary) command(t *testing.T, args ...string) {
+	t.Helper()
+	stdout, stderr, _ := c.w.Bot(t.Context(), args...)
+	if stdout == "" {
+		t.Errorf("bot %s printed nothing: %s", strings.Join(args, " "), stderr)
+	}
+	c.keep("bot "+strings.Join(args, " "), []byte(stdout+stderr))
 }
 
 // stateKey returns the secret line of a file of identities.

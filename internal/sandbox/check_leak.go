@@ -15,15 +15,16 @@ import (
 )
 
 const (
-	pieceSize  = 12 // characters of a value that are searched for from each end
+	pieceSize  = 12 // characters of a value that are searched for at a time, from one end to the other
 	shortest   = 8  // bytes of anything that is searched for; less would be found by chance
 	filterBits = 16 // of a hash
 )
 
 // A leakSearch finds values in what a program wrote, in the forms in which
 // programs write them: as they are, in base64 at each offset, in hex, escaped for
-// JSON, HTML and a URL, as Go prints bytes, in part (either half, or the first or
-// last pieceSize characters), and cut into pieces by other characters.
+// JSON, HTML and a URL, as Go prints bytes, in part (the first or last pieceSize
+// characters, or twice as many from anywhere), in small or capital letters, and
+// cut into pieces by other characters.
 type leakSearch struct {
 	needles []needle
 	filter  []bool           // by slot of a start
@@ -34,8 +35,17 @@ type leakSearch struct {
 type needle struct {
 	name, form string
 	text       []byte
-	squeezed   bool // is looked for in what is left when all but letters and digits is left out
+	in         reading
 }
+
+// A reading is what is made of the data before a needle is looked for in it.
+type reading int
+
+const (
+	asWritten reading = iota
+	squeezed          // all but letters and digits is left out
+	lowered           // in small letters
+)
 
 // A find says what was found, never the value.
 type find struct {
@@ -57,9 +67,12 @@ func newLeakSearch(values map[string]string) (*leakSearch, error) {
 		}
 		size := min(pieceSize, len(value)/2)
 		l.add(name, "its start", value[:size])
+		for at := size; at < len(value)-size; at += size {
+			l.add(name, "its middle", value[at:at+size])
+		}
 		l.add(name, "its end", value[len(value)-size:])
 		if whole := squeeze([]byte(value)); len(whole) >= 2*shortest {
-			l.needle(needle{name: name, form: "cut into pieces", text: whole, squeezed: true})
+			l.needle(needle{name: name, form: "cut into pieces", text: whole, in: squeezed})
 		}
 	}
 	return l, nil
@@ -80,6 +93,7 @@ func (l *leakSearch) add(name, which, part string) {
 		"as Go prints bytes":      {each(part, "%d", " "), each(part, "%d", ","), each(part, "%d", ", "), each(part, "%02x", " "), each(part, "0x%x", ", ")},
 		"as Go prints characters": {each(part, "%q", " "), each(part, "%c", " ")},
 	}
+	l.needle(needle{name: name, form: which + " in other letters", text: bytes.ToLower([]byte(part)), in: lowered})
 	seen := map[string]bool{}
 	for _, form := range slices.Sorted(maps.Keys(forms)) {
 		for _, text := range forms[form] {
@@ -98,23 +112,32 @@ func (l *leakSearch) needle(n needle) {
 	l.needles = append(l.needles, n)
 }
 
-// find returns what is in data, each form once.
+// find returns what is in data, each form once. Small and capital letters are
+// taken for each other only where a value is not found otherwise.
 func (l *leakSearch) find(data []byte) []find {
 	found := map[find]bool{}
-	l.scan(data, false, found)
-	l.scan(squeeze(data), true, found)
+	l.scan(data, asWritten, found)
+	l.scan(squeeze(data), squeezed, found)
+	other := map[find]bool{}
+	l.scan(bytes.ToLower(data), lowered, other)
+	known := map[string]bool{}
+	for f := range found {
+		known[f.Name] = true
+	}
+	maps.DeleteFunc(other, func(f find, _ bool) bool { return known[f.Name] })
+	maps.Copy(found, other)
 	return slices.SortedFunc(maps.Keys(found), func(a, b find) int { return strings.Compare(a.String(), b.String()) })
 }
 
 // scan looks at every place of data once, however many needles there are.
-func (l *leakSearch) scan(data []byte, squeezed bool, found map[find]bool) {
+func (l *leakSearch) scan(data []byte, in reading, found map[find]bool) {
 	for i := 0; i+shortest <= len(data); i++ {
 		start := binary.LittleEndian.Uint64(data[i:])
 		if !l.filter[slot(start)] {
 			continue
 		}
 		for _, at := range l.starts[start] {
-			if n := l.needles[at]; n.squeezed == squeezed && bytes.HasPrefix(data[i:], n.text) {
+			if n := l.needles[at]; n.in == in && bytes.HasPrefix(data[i:], n.text) {
 				found[find{n.name, n.form}] = true
 			}
 		}

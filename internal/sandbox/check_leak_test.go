@@ -30,6 +30,8 @@ func TestLeakSearch(t *testing.T) {
 	tests := map[string]string{
 		"raw": value, "in a sentence": "the value " + value + " was refused",
 		"first half": value[:len(value)/2], "second half": value[len(value)/2:], "first 12": value[:12], "last 12": value[len(value)-12:],
+		"from 9 to 32": value[9:32], "the last but 5": value[12:35], "hex of the middle": hex.EncodeToString([]byte(value[8:32])), "base64 of the middle": base64.StdEncoding.EncodeToString([]byte(value[10:34])),
+		"small": strings.ToLower(value), "capitals": strings.ToUpper(value), "the middle, capitals": strings.ToUpper(value[9:32]),
 		"halves on two lines": value[:20] + "\n" + value[20:], "a dash every four": strings.Join(chunks(value, 4), "-"), "a line every five": strings.Join(chunks(value, 5), "\\n"), "one character each": strings.Join(chunks(value, 1), "\",\""),
 		"hex": hex.EncodeToString([]byte(value)), "hex, capitals": strings.ToUpper(hex.EncodeToString([]byte("x" + value))),
 		"base64 0": padded(base64.StdEncoding.EncodeToString, 0), "base64 1": padded(base64.StdEncoding.EncodeToString, 1), "base64 2": padded(base64.StdEncoding.EncodeToString, 2),
@@ -48,6 +50,11 @@ func TestLeakSearch(t *testing.T) {
 			if strings.Contains(f.String(), value[:4]) {
 				t.Errorf("%s: the value is in %q", name, f)
 			}
+		}
+	}
+	for from := range len(value) - 2*pieceSize + 2 {
+		if got := l.find([]byte(value[from : from+2*pieceSize-1])); len(got) == 0 {
+			t.Errorf("%d characters from the %dth: nothing was found", 2*pieceSize-1, from)
 		}
 	}
 	if got := l.find([]byte(short[:10])); len(got) != 1 || got[0].Name != "the key ID" {
