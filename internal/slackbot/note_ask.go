@@ -2,6 +2,7 @@ package slackbot
 
 import (
 	"context"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -84,7 +85,7 @@ func (b *Bot) askItWasMe(ctx context.Context, call slack.InteractionCallback, bi
 }
 
 // itWasMe records who killed the key and goes on to step 2 with them. It waits
-// for step 1 to read the old pair, so the view is answered first.
+// for step 1 to read the old pair, which may take longer than Slack waits.
 func (b *Bot) itWasMe(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, id rotation.ID, answer func(any)) {
 	if err := b.check(ctx, who, commands.ActItWasMe, id); err != nil {
 		answer(replace(refusal(err).View()))
@@ -100,12 +101,36 @@ func (b *Bot) itWasMe(ctx context.Context, call slack.InteractionCallback, who r
 		answer(replace(refusal(err).View()))
 		return
 	}
-	answer(replace(modals.Loading(o.Rotation.KeySet)))
-	if err := b.cfg.Engine.ItWasMe(ctx, who, id, what); err != nil {
+	early := inTime(answer, modals.Loading(o.Rotation.KeySet), func() { err = b.cfg.Engine.ItWasMe(ctx, who, id, what) })
+	switch {
+	case err != nil && early:
+		answer(replace(b.why(ctx, modals.ItWasMeAction, modals.Bind{Rotation: id}, err).View()))
+	case err != nil:
 		b.show(ctx, call.View.ID, b.why(ctx, modals.ItWasMeAction, modals.Bind{Rotation: id}, err))
-		return
+	case early:
+		b.follow(ctx, call.View.ID, who.ID, id, answer)
+	default:
+		b.views.show(ctx, id, call.View.ID, who.ID)
 	}
-	b.views.show(ctx, id, call.View.ID, who.ID)
+}
+
+// inTime does work that may take longer than Slack waits for an answer: after
+// [ackLimit] the view is answered with meanwhile. It reports whether work ended
+// before that, so that its end is the answer: what is put into a view right after
+// an answer may overtake it, and is gone then.
+func inTime(answer func(any), meanwhile slack.ModalViewRequest, work func()) bool {
+	said := make(chan struct{})
+	timer := time.AfterFunc(ackLimit, func() {
+		defer close(said)
+		answer(replace(meanwhile))
+	})
+	defer timer.Stop() // also if work panics: that is answered elsewhere
+	work()
+	if timer.Stop() {
+		return true
+	}
+	<-said
+	return false
 }
 
 // askAdoptByHand opens the view that asks why the pair that a consumer holds is
@@ -126,7 +151,7 @@ func (b *Bot) askAdoptByHand(ctx context.Context, call slack.InteractionCallback
 }
 
 // adoptByHand opens the rotation that takes over the pair which a consumer
-// holds. It reads that pair and tries it, so the view is answered first.
+// holds. It reads that pair and tries it, which may take longer than Slack waits.
 func (b *Bot) adoptByHand(ctx context.Context, call slack.InteractionCallback, who rotation.Actor, answer func(any)) {
 	bind, why, problems, err := modals.ParseAdoptByHand(call.View.PrivateMetadata, call.View.State)
 	if err != nil {
@@ -141,13 +166,20 @@ func (b *Bot) adoptByHand(ctx context.Context, call slack.InteractionCallback, w
 		answer(slack.NewErrorsViewSubmissionResponse(problems))
 		return
 	}
-	answer(replace(modals.Adopting(bind)))
-	id, err := b.cfg.Engine.AdoptByHand(ctx, who, bind.KeySet, bind.Item, why)
-	if err != nil {
+	var id rotation.ID
+	early := inTime(answer, modals.Adopting(bind), func() {
+		id, err = b.cfg.Engine.AdoptByHand(ctx, who, bind.KeySet, bind.Item, why)
+	})
+	switch {
+	case err != nil && early:
+		answer(replace(refusal(err).View()))
+	case err != nil:
 		b.complain(ctx, who.ID, call.View.ID, err)
-		return
+	case early:
+		b.follow(ctx, call.View.ID, who.ID, id, answer)
+	default:
+		b.views.show(ctx, id, call.View.ID, who.ID)
 	}
-	b.views.show(ctx, id, call.View.ID, who.ID)
 }
 
 // show puts a refusal into a view that is open.

@@ -57,6 +57,51 @@ func TestCommitSlowerThanTheAnswer(t *testing.T) {
 	}
 }
 
+// reads has the screen of somebody show text now, not only soon.
+func (w *world) reads(who, text string) {
+	w.t.Helper()
+	if v, _ := w.slack.Modal(who); !strings.Contains(v.Text(), text) {
+		w.t.Errorf("%s does not read %q; the screen shows:\n%s", who, text, v.Text())
+	}
+}
+
+// The pair that a consumer holds is tried before it is adopted, which may take
+// longer than Slack waits: the view says so, and then how it ended.
+func TestAdoptByHandSlowerThanTheAnswer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		hand string // what Alpaca says of the pair that the app holds
+		want string // on the screen
+	}{
+		{"it works", "live", "Rotated"},
+		{"it is dead", "dead", "Alpaca rejects the pair"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := noteWorld(t)
+			if err := w.engine.Snapshot(t.Context(), "prod", w.shop.Probe(t.Context(), w.shop.vault.Pair), nil); err != nil {
+				t.Fatalf("Snapshot: %v", err)
+			}
+			pair := w.shop.click("HAND")
+			if tt.hand == "dead" {
+				w.shop.click("GONE")
+			}
+			w.shop.mu.Lock()
+			w.shop.app = pair
+			w.shop.mu.Unlock()
+			w.press(ada, w.post(opsChannel, rotation.Note{Kind: rotation.NoteByHand, KeySet: "prod", Consumer: "api", Data: map[string]string{}}), "Adopt it")
+			w.see(ada, "Nothing is generated")
+			release := w.shop.holdProbes()
+			defer release()
+			w.fillIn(ada, nil, map[string]string{"Why?": "Bob rotated by hand"})
+			w.reads(ada, "Reading the pair")
+			release()
+			w.see(ada, tt.want)
+		})
+	}
+}
+
 // Before a rotation is cancelled the old pair is asked, which may take longer
 // than Slack waits: the view says so, and then how it ended.
 func TestCancelSlowerThanTheAnswer(t *testing.T) {
@@ -103,4 +148,20 @@ func TestCancelSlowerThanTheAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Two who killed the key, they say, have the question open: who submits second
+// reads in the answer who was first.
+func TestItWasMeTooLate(t *testing.T) {
+	t.Parallel()
+	w, _ := noteWorld(t)
+	id := w.seenDead()
+	for _, who := range []string{ada, eve} {
+		w.press(who, w.post(who, paged(id)), "It was me")
+		w.see(who, "What did you do?")
+	}
+	w.fillIn(ada, map[string]string{"What did you do?": "reset"}, nil)
+	w.see(ada, "Step 2 of 8")
+	w.fillIn(eve, map[string]string{"What did you do?": "regenerated"}, nil)
+	w.reads(eve, "Already done by @u0ada")
 }
