@@ -142,18 +142,9 @@ func (b *Bot) useFor(ctx context.Context, call slack.InteractionCallback, who ro
 	if !modals.Offered(o, modals.UseForAction, bind) {
 		return late()
 	}
-	view, openErr := b.side(ctx, call, modals.Loading(bind.Item)) // first: a trigger lives 3 s
-	b.warn(ctx, "views.open", openErr)                            // the rotation starts all the same: its channel message has Open
-	other, err := b.cfg.Engine.UseFor(ctx, who, bind.Rotation, bind.Item)
-	switch {
-	case err != nil && view != "":
-		b.complain(ctx, who.ID, view, err)
-	case err != nil:
-		return err
-	case view != "":
-		b.views.show(ctx, other, view, who.ID)
-	}
-	return nil
+	return b.opening(ctx, call, who, bind.Item, func() (rotation.ID, error) {
+		return b.cfg.Engine.UseFor(ctx, who, bind.Rotation, bind.Item)
+	})
 }
 
 // ask opens the view that asks why, above the modal or from a message.

@@ -13,13 +13,18 @@ import (
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
+// A brokenSnoozer has a bug.
+type brokenSnoozer struct{}
+
+func (brokenSnoozer) Snooze(context.Context, rotation.Actor, Snooze) (string, error) { panic("a bug") }
+
 // A submission whose handler panics is not answered as one that was done: its
 // view says so instead of closing.
 func TestPanicIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, slacksim.Config{})
 	w.config = func(cfg *Config) {
-		cfg.Snoozer = SnoozeFunc(func(context.Context, rotation.Actor, Snooze) (string, error) { panic("a bug") })
+		cfg.Snoozer = brokenSnoozer{}
 	}
 	w.start()
 	w.press(ada, w.post(ada, reminder()), "Snooze")

@@ -27,14 +27,6 @@ type Snoozer interface {
 	Snooze(ctx context.Context, by rotation.Actor, s Snooze) (until string, err error)
 }
 
-// A SnoozeFunc is a [Snoozer].
-type SnoozeFunc func(ctx context.Context, by rotation.Actor, s Snooze) (until string, err error)
-
-// Snooze implements [Snoozer].
-func (f SnoozeFunc) Snooze(ctx context.Context, by rotation.Actor, s Snooze) (string, error) {
-	return f(ctx, by, s)
-}
-
 // notePermission is what the gate is asked about a button of a note.
 func notePermission(action string) (commands.Act, bool) {
 	switch action {
