@@ -371,10 +371,10 @@ func TestWorstCaseAsks(t *testing.T) {
 			r.Snapshot.Survey.Positions = append(r.Snapshot.Survey.Positions, rotation.Holding{Symbol: long, Qty: long})
 			r.Snapshot.Survey.OpenOrders = append(r.Snapshot.Survey.OpenOrders, rotation.Order{Symbol: long, Qty: long, Side: long})
 		}
-		for _, reason := range []string{reasonBlocked, "account_replaced"} {
+		for _, reason := range []string{rotation.ReasonBlocked, rotation.ReasonReplaced} {
 			s := r.Step(rotation.StepValidate)
 			s.Problem.Reason = reason
-			if s.State = rotation.Running; reason != reasonBlocked {
+			if s.State = rotation.Running; reason != rotation.ReasonBlocked {
 				s.State = rotation.Failed
 			}
 			store := r.Step(rotation.StepStore)

@@ -143,7 +143,7 @@ func TestHomeSaysWhatMatters(t *testing.T) {
 		}, []string{wholeNumber, OpenAction}},
 		{"rotating", []string{OpenAction, "step 5 of 8", "Trading fails since", "in rotation"}, []string{wholeNumber}},
 		{"owner", []string{"step 5 of 8"}, []string{OpenAction}},
-		{"trouble", []string{"*dead* since 03:04 UTC", "Alpaca may be at fault", "not certain yet", "…MB7Q is ACTIVE trading_blocked", "raxx-api-prod", "overdue since 2026-11-20", "no answer: rate limited", "Staging token expires*: that was 20 Nov 2026 09:00 UTC", "Another token expires: soon", "Not all of this could be read"}, []string{wholeNumber, "No rotation yet", "put off"}},
+		{"trouble", []string{"*dead* since 03:04 UTC", "Alpaca may be at fault", "not certain yet", "…MB7Q is ACTIVE with trading blocked", "raxx-api-prod", "overdue since 2026-11-20", "no answer: rate limited", "Staging token expires*: that was 20 Nov 2026 09:00 UTC", "Another token expires: soon", "Not all of this could be read"}, []string{wholeNumber, "No rotation yet", "put off"}},
 		{"many", []string{"*40 key sets more*", "room for 25 in full", "65 key sets, 1 dead or rejected"}, nil},
 		{"none", []string{"No key set is configured."}, nil},
 		{"refused", []string{"Only ops, on-call and the owners"}, nil},

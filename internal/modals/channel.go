@@ -143,7 +143,7 @@ func (p *page) origin(o rotation.Overview) string {
 	if r.OldLast4 != "" && r.Outcome != rotation.Completed { // the summary names both keys
 		parts = append(parts, "old key "+p.esc(last4(r.OldLast4), 12))
 	}
-	if c := candidate(r); c.Last4 != "" && r.Outcome != rotation.Completed {
+	if c := candidate(r); c.Last4 != "" && c.Aside == "" && r.Outcome != rotation.Completed {
 		parts = append(parts, "new key "+p.esc(last4(c.Last4), 12))
 	}
 	switch s := r.Snapshot; {

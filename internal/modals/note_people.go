@@ -20,11 +20,14 @@ func noteLeaver(n rotation.Note) Message {
 	if who == "" {
 		who = "Somebody"
 	}
-	verb := " was"
+	was, has, used := " was", "has", "the pair that is in use"
 	if len(strings.Fields(n.Data[rotation.NotePeople])) > 1 {
-		verb = " were"
+		was, has = " were", "have"
 	}
-	head := "👋 " + who + verb + " deactivated in Slack, and has handled the pair that is in use: " + p.keySets(n) + "."
+	if len(setsOf(n)) > 1 {
+		used = "pairs that are in use"
+	}
+	head := "👋 " + who + was + " deactivated in Slack, and " + has + " handled " + used + ": " + p.keySets(n) + "."
 	p.text(head)
 	lines := []string{}
 	if what := n.Data[rotation.NoteWhat]; what != "" {
@@ -51,7 +54,7 @@ func noteLeaver(n rotation.Note) Message {
 			p.withButton(keySetBlock+set, "*"+p.esc(set, nameMax)+"*", e)
 		}
 	}
-	p.small("This is said once for this person and this pair.")
+	p.small("This is said once for each person and each pair.")
 	return Message{Text: strings.ReplaceAll(head, "*", ""), Blocks: p.blocks}
 }
 

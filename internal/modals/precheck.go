@@ -89,6 +89,9 @@ func forcedText(r rotation.Rotation) string {
 	if r.FirstRejected.IsZero() {
 		return "The account was reset or the key is dead. Nothing below holds you up: press Go on."
 	}
+	if doubted(r) {
+		return "The current pair is rejected since " + clock(r.FirstRejected) + ". If it stays so, trading is down. Nothing below holds you up: press Go on."
+	}
 	return "The current pair is rejected since " + clock(r.FirstRejected) + ": trading is down. Nothing below holds you up: press Go on."
 }
 

@@ -17,7 +17,7 @@ func withoutPair() rotation.Overview {
 	s := o.Rotation.Step(rotation.StepPrecheck)
 	for i, p := range map[int]rotation.Problem{
 		0: {Kind: "not_found", Reason: "no_current_pair", Text: "Infisical does not hold both names.", Fix: "Put the pair that works now into Infisical, then press Check again."},
-		1: {Reason: "no_snapshot", Text: "The account cannot be read without a working pair (no_current_pair).", Fix: "See the check of the current pair."},
+		1: {Reason: "no_snapshot", Text: "The account cannot be read without a working pair.", Fix: "See the check of the current pair."},
 	} {
 		s.Items[i].State, s.Items[i].Level, s.Items[i].Detail, s.Items[i].Problem, s.Items[i].Facts = rotation.Failed, rotation.NotReady, "", p, nil
 	}

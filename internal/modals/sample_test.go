@@ -95,7 +95,7 @@ func checked() rotation.Overview {
 	s.WaitsFor = "U0ADA"
 	s.Items = []rotation.Item{
 		check("current_pair", rotation.Ready, "works"),
-		check("snapshot", rotation.Ready, "2 positions, 1 open orders, market open"),
+		check("snapshot", rotation.Ready, "2 positions, 1 open order, market open"),
 		check("infisical", rotation.Unproven, "both names read"),
 		check("raxx-api-prod", rotation.Unproven, "scope held; config vars readable"),
 		check("raxx-api-staging", rotation.Unproven, "scope held; config vars readable"),
@@ -184,7 +184,7 @@ func stuckInValidate() rotation.Overview {
 	s.State, s.WaitsFor = rotation.Failed, "U0ADA"
 	s.Problem = rotation.Problem{
 		Reason: "account_blocked",
-		Text:   "The new pair works, but account " + wholeNumber + " is ACTIVE with trading_blocked.", Fix: "Ask Alpaca's support why the account is blocked, then press Retry.",
+		Text:   "The new pair works, but account " + wholeNumber + " is ACTIVE with trading blocked.", Fix: "Ask Alpaca's support why the account is blocked, then press Retry.",
 	}
 	return o
 }
@@ -270,7 +270,7 @@ func completed() rotation.Overview {
 		Lost: []string{"order o1 is gone"}, RotatedAt: at("03:12:30"),
 	}
 	r.Seq, r.Head = 31, strings.Repeat("0123456789abcdef", 4)
-	r.Deviations = []rotation.Deviation{{At: at("03:08:00"), By: r.Operator, What: "failed check local-dev was passed", Why: "bob is on leave"}}
+	r.Deviations = []rotation.Deviation{{At: at("03:08:00"), By: r.Operator, What: `went on although the check "local-dev" failed (U0BOB cannot be written to)`, Why: "bob is on leave"}}
 	return o
 }
 

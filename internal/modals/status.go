@@ -193,7 +193,7 @@ func (p *page) sentinel(c Card) string {
 	case "alive":
 		line += "✅ the stored pair works, last answer " + moment(s.LastOK) + "."
 		if a := s.Account; a.ID != "" && !a.Active() {
-			line += " ⚠️ Account " + p.esc(rotation.Masked(a.Number), 12) + " is " + p.esc(strings.Join(append([]string{a.Status}, a.Flags...), " "), nameMax) + "."
+			line += " ⚠️ Account " + p.esc(rotation.Masked(a.Number), 12) + " is " + p.esc(a.Condition(), nameMax) + "."
 		}
 	case "doubted":
 		line += "❓ the stored pair is rejected since " + since(s.Since) + ", which is not certain yet; " + lastOK + "."

@@ -67,6 +67,8 @@ func exposure(r rotation.Rotation) string {
 	switch {
 	case e.From.IsZero():
 		return ""
+	case e.Running && doubted(r) && !r.Step(rotation.StepPrecheck).State.Settled():
+		return "🟠 *Alpaca rejects the old pair since " + clock(e.From) + "*. That is not certain yet: the bot asks again."
 	case e.Running && doubted(r):
 		return "🟠 *Alpaca rejects the old pair since " + clock(e.From) + "*. If nobody has clicked yet, wait: the bot asks again."
 	case e.Running && r.FirstRejected.IsZero():

@@ -8,13 +8,6 @@ import (
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
-// Reasons of the engine's problems after which the bot goes on by itself, but a
-// person can do something too.
-const (
-	reasonBlocked = "account_blocked"
-	reasonLingers = "old_pair_lingers"
-)
-
 // trouble shows why a step failed, or why it was entered again, and what the
 // bot does about it by itself.
 func (p *page) trouble(o rotation.Overview, s *rotation.Step) {
@@ -73,7 +66,7 @@ func goesOn(o rotation.Overview, s *rotation.Step) string {
 	}
 	switch s.Name {
 	case rotation.StepValidate:
-		if s.Problem.Reason == "rejected" {
+		if s.Problem.Reason == rotation.ReasonRejected {
 			return "It tries the pair again by itself after 2, 5 and 10 s. If it is still rejected, it asks for another pair."
 		}
 		return "It looks again by itself every 5 s, without end" + began + ". The pair is sealed and safe meanwhile."
@@ -203,9 +196,9 @@ func needsPerson(o rotation.Overview) bool {
 func needs(o rotation.Overview, s *rotation.Step) string {
 	switch {
 	case s.State != rotation.Running:
-	case s.Problem.Reason == reasonLingers:
+	case s.Problem.Reason == rotation.ReasonLingers:
 		return "the old pair is not proven dead. The bot goes on asking."
-	case s.Name == rotation.StepValidate && s.Problem.Reason == reasonBlocked:
+	case s.Name == rotation.StepValidate && s.Problem.Reason == rotation.ReasonBlocked:
 		return "the account cannot trade. The bot goes on looking."
 	case s.Name == rotation.StepStore && o.Rotation.MayStoreLater(o.Now):
 		return "Infisical does not take the pair. The bot goes on trying. If trading cannot wait, press Propagate now, store later."

@@ -104,7 +104,7 @@ func (p *page) askAccept(o rotation.Overview, s *rotation.Step, it rotation.Item
 
 // maybeLive reports whether the test order may be in the LIVE book.
 func maybeLive(it rotation.Item) bool {
-	return it.Problem.Reason == "order_not_on_paper" || it.Problem.Reason == "order_unknown"
+	return it.Problem.Reason == rotation.ReasonNotOnPaper || it.Problem.Reason == rotation.ReasonOrderUnknown
 }
 
 // askAdopt shows the new account and what is lost with the old one.

@@ -33,7 +33,7 @@ func (e *Engine) Accept(ctx context.Context, by Actor, id ID, step StepName, rou
 		cur.pressed(PressAccept, step, round, item, by, now)
 		cur.accept(StepPropagate, item, by, why, now)
 		cur.accept(StepVerify, item, by, why, now)
-		cur.deviate(c, step, by, item+" was accepted without proof", why, now)
+		cur.deviate(c, step, by, it.called()+" was accepted without proof", why, now)
 		cur.verified(now)
 		cur.waits(s)
 		return nil

@@ -1,6 +1,9 @@
 package rotation
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // An Account is the part of Alpaca's account that matters here. Money is
 // decimal text, as Alpaca sends it.
@@ -19,6 +22,18 @@ type Account struct {
 // Active reports whether the account can trade (R20, R36).
 func (a Account) Active() bool { return a.Status == "ACTIVE" && len(a.Flags) == 0 }
 
+// Condition says in words how an account is: "ACTIVE", or why it cannot trade,
+// "ACTIVE with trading blocked".
+func (a Account) Condition() string {
+	switch {
+	case len(a.Flags) > 0:
+		return a.Status + " with " + strings.ReplaceAll(strings.Join(a.Flags, ", "), "_", " ")
+	case a.Status != "ACTIVE":
+		return a.Status + ", not ACTIVE"
+	}
+	return a.Status
+}
+
 // Same reports whether both are the same account (R37). An account without an
 // identity is the same as none.
 func (a Account) Same(o Account) bool {
@@ -35,6 +50,9 @@ type Probe struct {
 	At        time.Time `json:"at"`
 	Wait      int       `json:"wait,omitempty"` // seconds the vendor asked to wait
 }
+
+// said is the reason in words: "rate limited".
+func (p Probe) said() string { return strings.ReplaceAll(p.Reason, "_", " ") }
 
 // A Holding is one position.
 type Holding struct {

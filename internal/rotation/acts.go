@@ -103,7 +103,7 @@ func (r *Rotation) refuseGoOn(in GoOn, now time.Time) map[string]string {
 	var stuck []string
 	for _, name := range s.failedItems() {
 		if !slices.Contains(in.Pass, name) {
-			stuck = append(stuck, name)
+			stuck = append(stuck, s.Item(name).called())
 		}
 	}
 	switch {

@@ -3,7 +3,6 @@ package rotation
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/raxx-app/keyturn/internal/fault"
@@ -23,7 +22,7 @@ func (e *Engine) StoreAnyway(ctx context.Context, by Actor, id ID, round int, wh
 		if err != nil {
 			return err
 		}
-		if s.State != Running || s.Problem.Reason != reasonBlocked || cur.StoreAnyway {
+		if s.State != Running || s.Problem.Reason != ReasonBlocked || cur.StoreAnyway {
 			return lateFault()
 		}
 		cur.StoreAnyway = true
@@ -55,7 +54,7 @@ func (e *Engine) Adopt(ctx context.Context, by Actor, id ID, round int, last4, w
 		if err != nil {
 			return err
 		}
-		if s.State != Failed || cur.Chosen == 0 || !slices.Contains([]string{ReasonNoBaseline, ReasonReplaced, ReasonOther}, s.Problem.Reason) {
+		if s.State != Failed || cur.Chosen == 0 || !adoptable(s.Problem.Reason) {
 			return lateFault()
 		}
 		acc := cur.candidate(cur.Chosen).Account
@@ -73,7 +72,7 @@ func (e *Engine) Adopt(ctx context.Context, by Actor, id ID, round int, last4, w
 
 // ownedFault refuses an account that another key set has: whichever of the two
 // is rotated next would kill the other's pair.
-func ownedFault(keyset string) error {
+func ownedFault(keyset string) *fault.Error {
 	return &fault.Error{
 		Kind: fault.Conflict, Reason: "owned", Op: "rotation.Adopt",
 		User: fmt.Sprintf("This account belongs to key set %s, so it cannot become this one's.", keyset),

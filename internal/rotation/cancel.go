@@ -85,7 +85,7 @@ func (e *Engine) oldStillWorks(ctx context.Context, r *run, cur *Rotation) error
 		return clickedFault()
 	case Unknown:
 	}
-	return &fault.Error{Kind: fault.Unknown, Reason: "old_unknown", Op: "rotation.Cancel", User: "Alpaca does not answer properly (" + p.Reason + "), so it is not known whether the keys were generated already.", Fix: "Try again in a minute."}
+	return &fault.Error{Kind: fault.Unknown, Reason: "old_unknown", Op: "rotation.Cancel", User: "Alpaca does not answer properly (" + p.said() + "), so it is not known whether the keys were generated already.", Fix: "Try again in a minute."}
 }
 
 func clickedFault() error {

@@ -1,6 +1,7 @@
 package rotation_test
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -32,5 +33,36 @@ func TestConfigRefusedWhileOpen(t *testing.T) {
 		b.refused("without the key set", load(b), "no_keyset")
 		b.refused("at another place", load(b, rotation.KeySet{Name: "prod", Place: "project p, prod, /elsewhere", Vault: fakeVault{b.w}}), "place_changed")
 		b.must(load(b, rotation.KeySet{Name: "prod", Place: "project p, prod, /", Vault: fakeVault{b.w}}))
+	})
+}
+
+// Each consumer that is new in bot.yml has a row of its own, also where the first
+// of them has the step done again already.
+func TestRowsAboutNewConsumers(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench, id rotation.ID) {
+		b.w.set(func() { b.w.linger = time.Hour })
+		b.paste(id, b.w.click("acc-1", "NEW1"))
+		b.until(id, "verified", func(r *rotation.Rotation) bool { return r.Step(rotation.StepVerify).State == rotation.Done })
+		b.stop()
+		b.target = func(was []rotation.Target) []rotation.Target {
+			for _, name := range []string{"new-1", "new-2"} {
+				was = append(was, rotation.Target{Name: name, Kind: "heroku", Counts: true, Consumer: fakeConsumer{b.w, name}})
+			}
+			return was
+		}
+		b.start()
+		b.w.set(func() { b.w.linger = 0 })
+		b.over(id)
+		got := map[string]int{}
+		for _, row := range b.actions(id, "secret.rotate.deviation") {
+			got[fmt.Sprint(row.Step, ": ", row.Context["what"])]++
+		}
+		for _, step := range []rotation.StepName{rotation.StepPropagate, rotation.StepVerify} {
+			for _, name := range []string{"new-1", "new-2"} {
+				if what := fmt.Sprint(step, ": ", name, " was added to bot.yml"); got[what] != 1 {
+					t.Errorf("%d rows say %q, want one; all: %v", got[what], what, got)
+				}
+			}
+		}
 	})
 }

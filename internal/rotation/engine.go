@@ -61,15 +61,11 @@ func New(cfg Config) *Engine {
 // on with it. A rotation whose key set is no longer configured is an error:
 // nobody could finish it.
 func (e *Engine) Load(ctx context.Context) error {
-	kvs, err := e.cfg.Store.List(ctx, activePrefix, "", 0)
+	open, err := e.stored(ctx)
 	if err != nil {
-		return fmt.Errorf("list open rotations: %w", err)
+		return err
 	}
-	for _, kv := range kvs {
-		cur, err := e.led.load(ctx, ID(kv.Value))
-		if err != nil {
-			return err
-		}
+	for _, cur := range open {
 		set, err := e.keySet(cur.KeySet)
 		if err == nil {
 			err = samePlace(&cur, set)
@@ -234,6 +230,23 @@ func (e *Engine) KeySets() []string {
 		names = append(names, s.Name)
 	}
 	return names
+}
+
+// stored returns every open rotation as it is in the store.
+func (e *Engine) stored(ctx context.Context) ([]Rotation, error) {
+	ids, err := e.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Rotation, 0, len(ids))
+	for _, id := range ids {
+		cur, err := e.led.load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, cur)
+	}
+	return all, nil
 }
 
 // Active returns the open rotation of a key set, or [ErrNotFound].

@@ -155,7 +155,7 @@ func (r *Rotation) takenBy(by Actor) {
 		s := &r.Steps[i]
 		switch {
 		case s.WaitsFor != before.ID:
-		case before.ID != BotActor, s.State == Failed, s.Name == StepGenerate, s.Name == StepValidate && s.Problem.Reason == reasonBlocked:
+		case before.ID != BotActor, s.State == Failed, s.Name == StepGenerate, s.Name == StepValidate && s.Problem.Reason == ReasonBlocked:
 			s.WaitsFor = by.ID
 		case s.State == Running:
 			r.waits(s)
@@ -245,7 +245,7 @@ func (r *Rotation) passFailed(c *change, by Actor, why string, now time.Time) {
 	for _, name := range s.failedItems() {
 		it := s.Item(name)
 		it.PassBy, it.PassWhy = by.Admin, why
-		r.Deviations = append(r.Deviations, Deviation{At: now, By: by, What: "failed check " + name + " was passed", Why: why})
+		r.Deviations = append(r.Deviations, Deviation{At: now, By: by, What: "went on although " + it.failing(), Why: why})
 		c.add(r, StepPrecheck, by, "secret.rotate.deviation", map[string]any{"check": name, "reason": it.Problem.Reason, "why": why})
 	}
 }

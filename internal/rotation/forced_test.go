@@ -101,6 +101,10 @@ func TestForce(t *testing.T) {
 		if r.Trigger != rotation.TriggerReset || r.Reason == "" || r.Summary.Cause != rotation.CauseRegenerated {
 			t.Errorf("trigger %s, reason %q, cause %q; want forced, and regenerated", r.Trigger, r.Reason, r.Summary.Cause)
 		}
+		const passed = `went on although the check "current pair" failed (Alpaca rejects the current pair: trading is down already)`
+		if !slices.ContainsFunc(r.Deviations, func(d rotation.Deviation) bool { return d.What == passed && d.By.ID == operator.ID }) {
+			t.Errorf("deviations %+v, want %q", r.Deviations, passed)
+		}
 		if late, err := b.engine.Force(t.Context(), s); late != id || err != nil {
 			t.Errorf("Force for a pair that was replaced = %s, %v, want the rotation that did it, %s", late, err, id)
 		}

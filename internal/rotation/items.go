@@ -2,7 +2,9 @@ package rotation
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/raxx-app/keyturn/internal/fault"
@@ -29,6 +31,24 @@ func (s *Step) itemOrNew(name string) *Item {
 	}
 	s.Items = append(s.Items, Item{Name: name, State: Pending})
 	return &s.Items[len(s.Items)-1]
+}
+
+// called is what an item is called in a sentence. Consumers keep the name that
+// bot.yml gives them.
+func (it *Item) called() string {
+	if it.Kind == kindCheck || it.Kind == itemOrder {
+		return strings.ReplaceAll(it.Name, "_", " ")
+	}
+	return it.Name
+}
+
+// failing says in a sentence which check failed, and how.
+func (it *Item) failing() string {
+	text := fmt.Sprintf("the check %q failed", it.called())
+	if why := strings.TrimSuffix(it.Problem.Text, "."); why != "" {
+		text += " (" + why + ")"
+	}
+	return text
 }
 
 // begin marks an item running and returns it. began is false if it does not

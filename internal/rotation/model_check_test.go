@@ -135,9 +135,13 @@ func (m *machine) closed(t *rapid.T, r *rotation.Rotation) {
 // excused reports whether the record says why a consumer, or the test order, was
 // not proven: a person accepted it with a reason, or it is configured no more.
 func (m *machine) excused(r *rotation.Rotation, it *rotation.Item) bool {
+	called := it.Name
+	if it.Kind == "test_order" {
+		called = "test order"
+	}
 	return it.State == rotation.Skipped && (it.Detail == "removed from bot.yml" ||
 		slices.ContainsFunc(r.Deviations, func(d rotation.Deviation) bool {
-			return d.What == it.Name+" was accepted without proof" && d.Why != "" && d.By.ID != ""
+			return d.What == called+" was accepted without proof" && d.Why != "" && d.By.ID != ""
 		}))
 }
 

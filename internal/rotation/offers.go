@@ -73,7 +73,7 @@ func (o Overview) Special(s *Step) []string {
 		if s.State == Failed && r.Chosen != 0 && !owned && adoptable(s.Problem.Reason) {
 			acts = append(acts, PressAdopt)
 		}
-		if s.State == Running && s.Problem.Reason == reasonBlocked && !r.StoreAnyway {
+		if s.State == Running && s.Problem.Reason == ReasonBlocked && !r.StoreAnyway {
 			acts = append(acts, PressStoreAnyway)
 		}
 	case StepStore:
@@ -88,7 +88,7 @@ func (o Overview) Special(s *Step) []string {
 // adoptable reports whether a person may say that the new pair's account is the
 // right one.
 func adoptable(reason string) bool {
-	return slices.Contains([]string{"no_baseline", "account_replaced", "other_account"}, reason)
+	return slices.Contains([]string{ReasonNoBaseline, ReasonReplaced, ReasonOther}, reason)
 }
 
 // Forward returns the acts that help with any trouble between the paste and the

@@ -49,7 +49,7 @@ func (e *Engine) otherOwner(ctx context.Context, cur *Rotation) *OtherOwner {
 	if cur.Outcome != Open || len(cur.Candidates) == 0 {
 		return nil
 	}
-	if !slices.Contains([]string{ReasonWrong, ReasonOther}, cur.Step(StepValidate).Problem.Reason) {
+	if !slices.Contains([]string{ReasonWrong, ReasonReplaced, ReasonOther}, cur.Step(StepValidate).Problem.Reason) {
 		return nil
 	}
 	for _, cand := range slices.Backward(cur.Candidates) {

@@ -193,7 +193,7 @@ func (e *Engine) checkPair(ctx context.Context, set *KeySet, sh sheet) error {
 		return err
 	}
 	if probe.Verdict != Valid {
-		return e.noSnapshot(ctx, sh, probe)
+		return e.noSnapshot(ctx, sh)
 	}
 	survey, err := retry(ctx, readyLimit, true, nil, func(ctx context.Context) (Survey, error) { return e.cfg.Vendor.Survey(ctx, stored.Pair) })
 	if err != nil {
@@ -248,12 +248,12 @@ func (e *Engine) noPair(ctx context.Context, set *KeySet, sh sheet, stored Store
 	}); err != nil {
 		return err
 	}
-	return e.noSnapshot(ctx, sh, Probe{Verdict: Unknown, Reason: "no_current_pair"})
+	return e.noSnapshot(ctx, sh)
 }
 
 // noSnapshot stores that the account could not be looked at, with the last good
 // snapshot if there is one. One that this rotation took itself stays.
-func (e *Engine) noSnapshot(ctx context.Context, sh sheet, p Probe) error {
+func (e *Engine) noSnapshot(ctx context.Context, sh sheet) error {
 	cur, err := sh.ground()
 	if err != nil {
 		return err
@@ -263,7 +263,7 @@ func (e *Engine) noSnapshot(ctx context.Context, sh sheet, p Probe) error {
 		snap = e.standIn(ctx, &cur)
 	}
 	ready := Readiness{Level: NotReady, Problem: Problem{
-		Reason: "no_snapshot", Text: "The account cannot be read without a working pair (" + p.Reason + ").",
+		Reason: "no_snapshot", Text: "The account cannot be read without a working pair.",
 		Fix: "See the check of the current pair.",
 	}}
 	if snap != nil {

@@ -17,7 +17,7 @@ func pairReadiness(p Probe, s Stored) Readiness {
 		return Readiness{Level: Ready, Detail: "works: account " + Masked(p.Account.Number) + " is ACTIVE", Facts: facts}
 	case p.Verdict == Valid:
 		return Readiness{Level: NotReady, Facts: facts, Problem: Problem{
-			Reason: "account_blocked", Text: "The current pair works, but the account is " + condition(p.Account) + ". That is a problem of the account, not of the key.",
+			Reason: ReasonBlocked, Text: "The current pair works, but the account is " + p.Account.Condition() + ". That is a problem of the account, not of the key.",
 			Fix: "Ask Alpaca's support before you rotate. A rotation does not lift a block.",
 		}}
 	case p.Verdict == Invalid:
@@ -27,7 +27,7 @@ func pairReadiness(p Probe, s Stored) Readiness {
 		}}
 	}
 	return Readiness{Level: NotReady, Facts: facts, Problem: Problem{
-		Reason: "old_unknown", Text: "Alpaca does not answer properly (" + p.Reason + "), so it is not known whether the current pair works.",
+		Reason: "old_unknown", Text: "Alpaca does not answer properly (" + p.said() + "), so it is not known whether the current pair works.",
 		Fix: "Wait until Alpaca answers and press Check again.",
 	}}
 }

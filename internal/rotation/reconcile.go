@@ -53,10 +53,11 @@ func (s *Step) dropGone(set *KeySet, now time.Time) (what []string) {
 // renewChanged has what is new or different done, though the step may have
 // ended, and says what differs.
 func (s *Step) renewChanged(set *KeySet) (what []string) {
+	over := s.State == Done
 	for _, t := range set.Targets {
 		it := s.Item(t.Name)
 		switch {
-		case it == nil && s.State == Done:
+		case it == nil && over:
 			what = append(what, t.Name+" was added to bot.yml") // the step lists it when it begins
 		case it != nil && (it.Kind != t.Kind || it.Setup != "" && t.Setup != "" && it.Setup != t.Setup):
 			*it = Item{Name: t.Name, Kind: t.Kind, State: Pending, Counts: t.Counts, Setup: t.Setup, Round: it.Round}
@@ -64,7 +65,7 @@ func (s *Step) renewChanged(set *KeySet) (what []string) {
 		default:
 			continue
 		}
-		if s.State == Done {
+		if over {
 			s.State = Pending
 		}
 	}

@@ -150,6 +150,9 @@ func (r *Rotation) provedDead(c *change, field string, p Probe) {
 	}
 }
 
+// ReasonLingers is the reason of a superseded pair that is not proven dead in time.
+const ReasonLingers = "old_pair_lingers"
+
 // alarm says that a superseded pair is not proven dead.
 func (e *Engine) alarm(ctx context.Context, f *flight, field string) error {
 	return f.update(ctx, func(cur *Rotation, c *change) error {
@@ -157,7 +160,7 @@ func (e *Engine) alarm(ctx context.Context, f *flight, field string) error {
 		it := s.Item(field)
 		text := fmt.Sprintf("The old pair is not proven dead after %s: %s.", inWords(e.limits.OldPair), it.Detail)
 		p := Problem{
-			Kind: fault.Unknown.String(), Reason: "old_pair_lingers", Text: text,
+			Kind: fault.Unknown.String(), Reason: ReasonLingers, Text: text,
 			Fix: "Look in the dashboard whether the old key is still listed. The bot asks again every minute and finishes by itself when it is rejected.",
 		}
 		if c.quiet = s.Problem.Reason == p.Reason && s.Problem.Text == p.Text; c.quiet {

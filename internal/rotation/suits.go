@@ -13,20 +13,17 @@ import (
 // (3.4 of the design). It changes nothing, and nil is no promise: a rotation may
 // be opened meanwhile, and [Engine.Load] looks again.
 func (e *Engine) Suits(ctx context.Context, sets []KeySet) error {
-	kvs, err := e.cfg.Store.List(ctx, activePrefix, "", 0)
+	open, err := e.stored(ctx)
 	if err != nil {
-		return fmt.Errorf("list open rotations: %w", err)
+		return err
 	}
-	for _, kv := range kvs {
-		cur, err := e.led.load(ctx, ID(kv.Value))
-		if err != nil {
-			return err
+	for i := range open {
+		cur := &open[i]
+		set := slices.IndexFunc(sets, func(s KeySet) bool { return s.Name == cur.KeySet })
+		if set < 0 {
+			return keySetGone(cur)
 		}
-		i := slices.IndexFunc(sets, func(s KeySet) bool { return s.Name == cur.KeySet })
-		if i < 0 {
-			return keySetGone(&cur)
-		}
-		if err := samePlace(&cur, &sets[i]); err != nil {
+		if err := samePlace(cur, &sets[set]); err != nil {
 			return err
 		}
 	}

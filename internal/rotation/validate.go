@@ -110,7 +110,7 @@ func (e *Engine) judge(ctx context.Context, f *flight) (judged, error) {
 		return judged{}, ctx.Err()
 	}
 	best := choose(all)
-	if cur.StoreAnyway && best.decision.Action == ActWait && best.decision.Problem.Reason == reasonBlocked {
+	if cur.StoreAnyway && best.decision.Action == ActWait && best.decision.Problem.Reason == ReasonBlocked {
 		best.decision = Decision{Action: ActStore}
 	}
 	return best, e.judgedRound(ctx, f, all, best, cur.Snapshot, e.accident(ctx, &cur, best))
@@ -164,6 +164,12 @@ func (e *Engine) rounds(ctx context.Context, cur *Rotation, pairs map[int]Pair, 
 			all[i].LastGood = good
 		}
 		all[i].decision = Judge(all[i].Evidence)
+		if p := &all[i].decision.Problem; adoptable(p.Reason) && p.Reason != ReasonNoBaseline {
+			if rec, ok := e.ownerOf(ctx, cur.KeySet, all[i].New.Account); ok {
+				owned := ownedFault(rec.KeySet)
+				p.Fix = owned.User + " " + owned.Fix
+			}
+		}
 	}
 	return all
 }
@@ -230,7 +236,7 @@ func (e *Engine) judgedRound(ctx context.Context, f *flight, all []judged, best 
 		if d.Action == ActWait || d.Action == ActPaste {
 			s.Note = fmt.Sprintf("The bot looks again by itself, since %s UTC.", s.Started.Format("15:04"))
 		}
-		if d.Problem.Reason == reasonBlocked {
+		if d.Problem.Reason == ReasonBlocked {
 			s.WaitsFor = cur.Operator.ID // to have the block lifted, or to store anyway
 		}
 		return nil
@@ -276,7 +282,7 @@ func verdictText(p Probe) string {
 		return fmt.Sprintf("rejected (%d)", p.Status)
 	case Unknown:
 	}
-	return "not known (" + p.Reason + ")"
+	return "not known (" + p.said() + ")"
 }
 
 // backToGenerate asks for another pair, unless one has come in meanwhile. Those

@@ -2,7 +2,6 @@ package rotation
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -18,8 +17,11 @@ const (
 	ActStop  Action = "stop"  // a person must repair something first
 )
 
-// reasonBlocked is the reason of a decision about an account that cannot trade.
-const reasonBlocked = "account_blocked"
+// Reasons of a decision about a pair whose account is not in question.
+const (
+	ReasonRejected = "rejected"        // the new pair is
+	ReasonBlocked  = "account_blocked" // the pair works, its account cannot trade
+)
 
 // Reasons of a decision about a pair of another account.
 const (
@@ -51,7 +53,7 @@ type Decision struct {
 func Judge(e Evidence) Decision {
 	switch e.New.Verdict {
 	case Invalid:
-		return decide(ActPaste, "rejected", "Alpaca rejects the new pair. Nothing was written anywhere.",
+		return decide(ActPaste, ReasonRejected, "Alpaca rejects the new pair. Nothing was written anywhere.",
 			"Copy both values again; the secret is shown only once, so generate again if it is gone. Check that the switcher shows Paper. Then paste the new pair.")
 	case Valid:
 	case Unknown:
@@ -75,11 +77,11 @@ func Judge(e Evidence) Decision {
 	if acc.Active() {
 		return Decision{Action: ActStore}
 	}
-	why := fmt.Sprintf("The new pair works, but account %s is %s.", acc.Number, condition(acc))
+	why := fmt.Sprintf("The new pair works, but account %s is %s.", acc.Number, acc.Condition())
 	if e.OldKnown && e.Old.Verdict == Invalid {
-		return decide(ActWait, reasonBlocked, why+" The old pair is dead already.", "The bot keeps looking. Ask Alpaca's support why the account is blocked.")
+		return decide(ActWait, ReasonBlocked, why+" The old pair is dead already.", "The bot keeps looking. Ask Alpaca's support why the account is blocked.")
 	}
-	return decide(ActStop, reasonBlocked, why+" That is a problem of the account, not of the key.", "Ask Alpaca's support why the account is blocked, then press Retry.")
+	return decide(ActStop, ReasonBlocked, why+" That is a problem of the account, not of the key.", "Ask Alpaca's support why the account is blocked, then press Retry.")
 }
 
 // otherAccount judges a pair that works for an account that was not expected.
@@ -101,14 +103,6 @@ func otherAccount(e Evidence, acc Account) Decision {
 	}
 	return decide(ActAdopt, ReasonOther, which+" The old pair is dead.",
 		fmt.Sprintf("Generate in account %s and paste that pair; or adopt this account if it is the right one now.", e.Expected.Number))
-}
-
-// condition says in words why an account cannot trade.
-func condition(a Account) string {
-	if len(a.Flags) == 0 {
-		return a.Status + ", not ACTIVE"
-	}
-	return a.Status + " with " + strings.Join(a.Flags, " ")
 }
 
 func decide(a Action, reason, text, fix string) Decision {

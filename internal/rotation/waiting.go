@@ -104,7 +104,7 @@ func (r *Rotation) wants(s *Step, now time.Time) []want {
 	case StepGenerate:
 		return []want{r.wantsPaste(s)}
 	case StepValidate:
-		if s.Problem.Reason == reasonBlocked && !r.StoreAnyway {
+		if s.Problem.Reason == ReasonBlocked && !r.StoreAnyway {
 			return []want{{since: s.Started, text: title(s) + ": the account cannot trade; decide whether to store the pair anyway", problem: s.Problem}}
 		}
 	case StepStore, StepPropagate, StepVerify, StepRevoked, StepRecord:
@@ -112,7 +112,7 @@ func (r *Rotation) wants(s *Step, now time.Time) []want {
 	var all []want
 	for _, it := range s.Items {
 		if it.State == Failed && it.PassWhy == "" {
-			all = append(all, want{since: it.Ended, text: title(s) + ": " + it.Name + " failed", problem: it.Problem})
+			all = append(all, want{since: it.Ended, text: title(s) + ": " + it.called() + " failed", problem: it.Problem})
 		}
 	}
 	return all
