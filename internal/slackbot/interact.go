@@ -115,9 +115,9 @@ func (b *Bot) paste(ctx context.Context, call slack.InteractionCallback, who rot
 // there the view says it. why is nil if it is the pair that is wrong.
 func (b *Bot) notTaken(view string, blocks modals.GenerateBlocks, problems map[string]string, why error, answer func(any)) {
 	gone := fault.KindOf(why) == fault.Denied // a view is forgotten when its person has lost the role
-	if s := b.views.get(view); s != nil {
-		release, _ := s.turn.answer()
-		defer release()
+	release, _ := b.views.hold(view)
+	defer release()
+	if s := b.views.get(view); s != nil { // after the wait: what it shows was written down in the turn before
 		gone = s.replaced()
 	}
 	if !gone {

@@ -102,6 +102,47 @@ func TestDrawingUnderWayAtGoOn(t *testing.T) {
 	}
 }
 
+// slowViews takes its time to write down what a view shows.
+type slowViews struct{ rotation.Store }
+
+func (s slowViews) Txn(ctx context.Context, conds []rotation.Cond, then []rotation.Op) (rotation.Rev, error) {
+	if len(then) > 0 && strings.HasPrefix(then[0].Key, viewPrefix) {
+		time.Sleep(10 * soon)
+	}
+	return s.Store.Txn(ctx, conds, then)
+}
+
+// Half a pair is submitted before it is written down that the view asks for one:
+// the errors stand under the inputs, and what was typed stays.
+func TestHalfAPairRightAfterGoOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacksim.Config{})
+	w.wrap = func(inner rotation.Store) rotation.Store { return slowViews{inner} }
+	w.start()
+	if got := w.command("prod"); got.Err != "" || got.Reply != nil {
+		t.Fatalf("the command was answered: %+v", got)
+	}
+	w.answer()
+	ctx, cancel := w.ctx()
+	defer cancel()
+	if got, err := w.slack.Submit(ctx, ada); err != nil || got.Trouble != "" || len(got.Errors) > 0 {
+		t.Fatalf("Go on = %+v, %v", got, err)
+	}
+	if err := w.slack.Type(ctx, ada, "Key ID", "PKHALF"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.slack.Type(ctx, ada, "Secret key", "half a secret"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.slack.Submit(ctx, ada); err != nil || len(got.Errors) == 0 {
+		t.Errorf("half a pair = %+v, %v, want errors under the inputs", got, err)
+	}
+	v, _ := w.slack.Modal(ada)
+	if in, ok := v.Input("Key ID"); !ok || in.Text != "PKHALF" {
+		t.Errorf("Key ID holds %q (%t), want what was typed", in.Text, ok)
+	}
+}
+
 // drawings returns how many drawings Slack has not answered.
 func (w *world) drawings() int {
 	n := 0
