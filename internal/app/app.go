@@ -15,6 +15,7 @@ import (
 
 	"github.com/raxx-app/keyturn/internal/config"
 	"github.com/raxx-app/keyturn/internal/control"
+	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/jobs"
 	"github.com/raxx-app/keyturn/internal/rotation"
 	"github.com/raxx-app/keyturn/internal/slackbot"
@@ -91,6 +92,13 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load state key: %w", err)
 	}
+	// A key that opens some pairs and not all would be found out in mid-rotation. What
+	// is damaged no key opens: its rotation says so, and the others go on.
+	if err := sealer.CheckAll(ctx, store, rotation.SealedPrefix); fault.ReasonOf(err) == "state_key_wrong" {
+		return nil, fmt.Errorf("try state key: %w", err)
+	} else if err != nil {
+		o.Log.ErrorContext(ctx, "a sealed pair does not open", slog.Any("error", err))
+	}
 	m := newMetrics()
 	p := &parts{wires: newWires(m.wrap(o.WrapTransport, o.Now)), log: o.Log}
 	clients, err := newClients(cfg, p.wires, o.Now)
@@ -133,7 +141,7 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 		return nil, fmt.Errorf("resume: %w", err)
 	}
 	m.read(sources{
-		Shelf: p.engine, Archive: p.engine, Sentinel: p.clock.sentinel, Outbox: p.outbox, Connected: p.slack.Connected,
+		Shelf: p.engine, Archive: p.engine, Sentinel: p.clock.sentinel, Outbox: p.outbox, Connected: p.slack.Connected, Scans: p.pulses,
 		Zone: cfg.Schedules.Location, Now: o.Now,
 	})
 	return p, p.listen(ctx, o, store, m)
@@ -143,7 +151,7 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 // or neither: settings that are gone back to after a reload need both.
 func (p *parts) listen(ctx context.Context, o Options, store *writtenStore, m *metrics) (err error) {
 	cfg := o.Config
-	p.health = &health{store: store, connected: p.slack.Connected, late: p.clock.late, metrics: m.handler(), log: o.Log}
+	p.health = &health{store: store, connected: p.slack.Connected, late: p.late, metrics: m.handler(), log: o.Log}
 	if err := p.health.listen(ctx, cfg.HTTP.Listen); err != nil {
 		return err
 	}

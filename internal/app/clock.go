@@ -1,25 +1,18 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/raxx-app/keyturn/internal/config"
-	"github.com/raxx-app/keyturn/internal/control"
 	"github.com/raxx-app/keyturn/internal/jobs"
 	"github.com/raxx-app/keyturn/internal/pagerduty"
 	"github.com/raxx-app/keyturn/internal/rotation"
 	"github.com/raxx-app/keyturn/internal/slackbot"
 )
-
-// lateLimit is by how much a probe of the sentinel may be late before the bot is
-// not ready: a vendor that is slow for a minute makes nobody page.
-const lateLimit = 5 * time.Minute
 
 // clockwork is what runs on a clock beside the outbox and the ladder.
 type clockwork struct {
@@ -109,14 +102,6 @@ func (w *clockwork) run(ctx context.Context, g *errgroup.Group) {
 	}
 }
 
-// late names what should have run by now and has not, or is "".
-func (w *clockwork) late(context.Context) string {
-	if by := w.sentinel.Late(); by > lateLimit {
-		return fmt.Sprintf("a probe of a stored pair, by %s,", by.Round(time.Second))
-	}
-	return ""
-}
-
 // Snooze implements [slackbot.Snoozer].
 func (w *clockwork) Snooze(ctx context.Context, by rotation.Actor, s slackbot.Snooze) (string, error) {
 	return w.reminders.Snooze(ctx, by, jobs.Snooze(s))
@@ -126,33 +111,6 @@ func (w *clockwork) Snooze(ctx context.Context, by rotation.Actor, s slackbot.Sn
 func (w *clockwork) Due(ctx context.Context, keyset string) (due, firstSeen, snoozed string, err error) {
 	s, err := w.reminders.Standing(ctx, keyset)
 	return s.Due, s.FirstSeen, s.Snoozed, err
-}
-
-// healthOf is what only the running bot can say of how it is.
-func healthOf(p *parts) func(context.Context) control.Health {
-	return func(ctx context.Context) control.Health {
-		late := p.clock.sentinel.Late()
-		parts := []control.Part{
-			{Name: "slack", OK: p.slack.Connected(), Detail: map[bool]string{true: "a socket is up", false: "no socket is up"}[p.slack.Connected()], Fix: "Look at the bot's log: it says what Slack answered."},
-			{Name: "sentinel", OK: late <= lateLimit, Detail: "the most overdue probe is late by " + late.Round(time.Second).String(), Fix: "Look whether Alpaca and Infisical answer."},
-		}
-		waiting, oldest, err := p.outbox.Waiting(ctx)
-		detail := fmt.Sprintf("%d posts wait, the oldest change for %s", waiting, oldest.Round(time.Second))
-		if err != nil {
-			detail = "the outbox cannot be read"
-		}
-		parts = append(parts, control.Part{Name: "outbox", OK: err == nil && oldest < lateLimit, Detail: detail, Fix: "Look whether Slack answers."})
-		err = p.health.ready(ctx)
-		parts = append(parts, control.Part{Name: "ready", OK: err == nil, Detail: cmp.Or(errText(err), "ready")})
-		return control.Health{Ready: err == nil, Parts: parts}
-	}
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }
 
 // A lateClock is the clockwork as the Slack side sees it, which is made before.

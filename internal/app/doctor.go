@@ -52,6 +52,10 @@ type Doctor struct {
 	Open func(ctx context.Context) (*state.Store, error)
 	// WrapTransport is that of [Hooks].
 	WrapTransport func(service string, rt http.RoundTripper) http.RoundTripper
+	// Room says how many bytes are free where dir is, or would be made, and in
+	// which directory that is; its error, that the bot could not write there. Nil:
+	// what this machine says.
+	Room func(dir string) (at string, free uint64, err error)
 }
 
 // A check looks at one thing, or at a few that belong together.
@@ -71,6 +75,9 @@ type examination struct {
 // people should read it. It takes at most 9 s. Repeating it is harmless.
 func (d Doctor) Examine(ctx context.Context) []Finding {
 	e := &examination{Doctor: d, dates: &dates{now: d.Now}}
+	if e.Room == nil {
+		e.Room = room
+	}
 	wires := newWires(e.dates.wrap(d.WrapTransport))
 	defer wires.close()
 	clients, err := newClients(d.Config, wires, d.Now)

@@ -27,6 +27,33 @@ func (w *world) doctor(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
+// A diagnosis is what the command prints with --json.
+type diagnosis struct {
+	Findings []app.Finding     `json:"findings"`
+	Count    map[app.Level]int `json:"count"`
+}
+
+// diagnose returns what the command finds. It must end with that code.
+func (w *world) diagnose(want int) (d diagnosis) {
+	w.t.Helper()
+	code, stdout, stderr := w.doctor("--json")
+	if code != want || stderr != "" {
+		w.t.Fatalf("doctor --json = %d, stderr %q, want %d and nothing; stdout:\n%s", code, stderr, want, stdout)
+	}
+	w.must(json.Unmarshal([]byte(stdout), &d))
+	return d
+}
+
+// findings returns what the command printed with --json; none if it printed nothing.
+func findings(t *testing.T, stdout string) []app.Finding {
+	t.Helper()
+	var d diagnosis
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil {
+		t.Logf("doctor --json: %v; stdout:\n%s", err, stdout)
+	}
+	return d.Findings
+}
+
 // Beside a running bot the doctor needs neither the state's lock nor a socket,
 // and asks the bot for what only it can know.
 func TestDoctorBesideABot(t *testing.T) {
@@ -34,17 +61,7 @@ func TestDoctorBesideABot(t *testing.T) {
 	w := newWorld(t, options{})
 	w.start()
 	sockets := w.slack.Connections()
-	code, stdout, stderr := w.doctor("--json")
-	if code != 0 || stderr != "" {
-		t.Fatalf("doctor --json = %d, stderr %q, want 0 and nothing; stdout:\n%s", code, stderr, stdout)
-	}
-	var d struct {
-		Findings []app.Finding     `json:"findings"`
-		Count    map[app.Level]int `json:"count"`
-	}
-	if err := json.Unmarshal([]byte(stdout), &d); err != nil {
-		t.Fatalf("doctor --json: %v; stdout:\n%s", err, stdout)
-	}
+	d := w.diagnose(0)
 	for check, want := range map[string]string{
 		"running bot": fmt.Sprintf("runs as pid %d and is connected to Slack", os.Getpid()),
 		"file":        w.stateFile() + " is whole",

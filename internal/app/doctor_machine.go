@@ -121,7 +121,7 @@ func (e *examination) settings(context.Context) []Finding {
 func (e *examination) disk(context.Context) []Finding {
 	const name = "disk"
 	dir := filepath.Dir(e.Config.State.Path)
-	at, free, err := room(dir)
+	at, free, err := e.Room(dir)
 	switch {
 	case err != nil:
 		return []Finding{broken(areaState, name, "dir_unwritable", "The bot cannot write into "+at+", where its state belongs.",

@@ -101,6 +101,11 @@ func (p *patient) made(change func(*state.Store)) {
 	p.must(store.Close())
 }
 
+// free has the disk of the state have that many bytes left.
+func (p *patient) free(bytes uint64) {
+	p.Room = func(dir string) (string, uint64, error) { return dir, bytes, nil }
+}
+
 // settings makes the file that the settings came from.
 func (p *patient) settings(mode os.FileMode) {
 	p.Config.File = filepath.Join(p.dir, "bot.yml")
@@ -236,6 +241,9 @@ func plantedElsewhere() []planted {
 			p.must(os.WriteFile(filepath.Join(p.dir, "file"), nil, 0o600))
 			p.Config.State.Path = filepath.Join(p.dir, "file", "keyturn.db")
 		}, area: "state", check: "disk", level: app.LevelFail, reason: "dir_unwritable", fix: "state.path", also: []string{"file"}},
+		{name: "disk full", plant: func(p *patient) { p.free(32<<20 - 1) }, area: "state", check: "disk", level: app.LevelFail, reason: "disk_full", fix: "Make room"},
+		{name: "disk nearly full", plant: func(p *patient) { p.free(32 << 20) }, area: "state", check: "disk", level: app.LevelWarn, reason: "disk_low", fix: "Make room"},
+		{name: "disk filling up", plant: func(p *patient) { p.free(256<<20 - 1) }, area: "state", check: "disk", level: app.LevelWarn, reason: "disk_low", fix: "Make room"},
 		{name: "state of something else", plant: func(p *patient) {
 			p.must(os.WriteFile(p.stateFile(), []byte(strings.Repeat("not bbolt\n", 4000)), 0o600))
 		}, area: "state", check: "file", level: app.LevelFail, reason: "state_foreign", fix: "state.path"},

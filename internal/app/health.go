@@ -22,7 +22,7 @@ const readyLimit = time.Second
 type health struct {
 	store     *writtenStore
 	connected func() bool
-	late      func(ctx context.Context) string // names what should have run by now and has not, "" if nothing; nil: nothing runs on a clock
+	late      func(ctx context.Context) string // says what should have run by now and has not, "" if nothing; nil: nothing runs on a clock
 	metrics   http.Handler                     // nil: there are none
 	log       *slog.Logger
 	ln        net.Listener // nil: switched off
@@ -98,7 +98,7 @@ func (h *health) ready(ctx context.Context) error {
 	}
 	if h.late != nil {
 		if what := h.late(ctx); what != "" {
-			return errors.New(what + " is late")
+			return errors.New(what)
 		}
 	}
 	return nil

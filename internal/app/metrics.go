@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/raxx-app/keyturn/internal/jobs"
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
@@ -48,6 +49,7 @@ type sources struct {
 	Sentinel  watcher
 	Outbox    queue
 	Connected func() bool
+	Scans     func() []jobs.Pulse
 	Zone      *time.Location // whose calendar decides when a key is due; nil: UTC
 	Now       func() time.Time
 }

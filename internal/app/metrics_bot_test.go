@@ -15,17 +15,7 @@ import (
 func TestMetricsOfABot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{noDelays: true})
-	free, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	w.must(err)
-	addr := free.Addr().String()
-	w.must(free.Close())
-	text, err := os.ReadFile(w.settings())
-	w.must(err)
-	changed := strings.Replace(string(text), `listen: ""`, `listen: "`+addr+`"`, 1)
-	if changed == string(text) {
-		t.Fatal("the settings of the test have no http.listen")
-	}
-	w.must(os.WriteFile(w.settings(), []byte(changed), 0o600))
+	addr := w.serveHealth()
 	bot := w.start()
 	w.ada.begin("prod")
 	w.ada.goOn(false)
@@ -59,6 +49,23 @@ func TestMetricsOfABot(t *testing.T) {
 		t.Errorf("GET /readyz = %d %q, want 200", code, text)
 	}
 	bot.stop()
+}
+
+// serveHealth has the bot answer for its health, and returns where.
+func (w *world) serveHealth() (addr string) {
+	w.t.Helper()
+	free, err := new(net.ListenConfig).Listen(w.t.Context(), "tcp", "127.0.0.1:0")
+	w.must(err)
+	addr = free.Addr().String()
+	w.must(free.Close())
+	text, err := os.ReadFile(w.settings())
+	w.must(err)
+	changed := strings.Replace(string(text), `listen: ""`, `listen: "`+addr+`"`, 1)
+	if changed == string(text) {
+		w.t.Fatal("the settings of the test have no http.listen")
+	}
+	w.must(os.WriteFile(w.settings(), []byte(changed), 0o600))
+	return addr
 }
 
 // fetch gets a page.

@@ -32,6 +32,8 @@ type storedMetrics struct {
 	rotated, due, breached          *prometheus.GaugeVec
 	state, lastOK, asked, drifted   *prometheus.GaugeVec
 	posts, oldest, connected, known *prometheus.GaugeVec
+
+	scanned, late *prometheus.GaugeVec // by scan
 }
 
 func newStoredMetrics() *storedMetrics {
@@ -73,6 +75,8 @@ func newStoredMetrics() *storedMetrics {
 		posts:      gauge("outbox_posts", "Messages that wait to be sent."),
 		oldest:     gauge("outbox_oldest_age_seconds", "Age of the oldest message that waits to be sent; 0 if none does."),
 		connected:  gauge("slack_connected", "Whether a Slack socket is up and Slack accepts the bot."),
+		scanned:    gauge("scan_last_timestamp_seconds", "When a scan last got on; absent before it has.", "scan"),
+		late:       gauge("scan_late_seconds", "For how long a scan should have got on since; 0: it is on time.", "scan"),
 	}
 }
 
@@ -80,7 +84,7 @@ func newStoredMetrics() *storedMetrics {
 func (s *storedMetrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		s.up, s.over, s.steps, s.exposed, s.machine, s.retries, s.open, s.step, s.waits, s.exposedNow, s.rotated, s.due, s.breached, s.known,
-		s.state, s.lastOK, s.asked, s.drifted, s.posts, s.oldest, s.connected,
+		s.state, s.lastOK, s.asked, s.drifted, s.posts, s.oldest, s.connected, s.scanned, s.late,
 	}
 }
 
@@ -88,7 +92,7 @@ func (s *storedMetrics) all() []prometheus.Collector {
 // marked as not up.
 func (s *storedMetrics) refresh(ctx context.Context, from sources) {
 	for _, g := range []*prometheus.GaugeVec{
-		s.open, s.step, s.waits, s.exposedNow, s.rotated, s.due, s.breached, s.known, s.state, s.lastOK, s.asked, s.drifted, s.posts, s.oldest, s.connected,
+		s.open, s.step, s.waits, s.exposedNow, s.rotated, s.due, s.breached, s.known, s.state, s.lastOK, s.asked, s.drifted, s.posts, s.oldest, s.connected, s.scanned, s.late,
 	} {
 		g.Reset() // a key set may be gone since
 	}
@@ -116,6 +120,12 @@ func (s *storedMetrics) refresh(ctx context.Context, from sources) {
 	}
 	if from.Connected != nil {
 		s.connected.WithLabelValues().Set(truth(from.Connected()))
+	}
+	if from.Scans != nil {
+		for _, scan := range from.Scans() {
+			stamp(s.scanned, scan.Last, scan.Name)
+			s.late.WithLabelValues(scan.Name).Set(scan.Late.Seconds())
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/raxx-app/keyturn/internal/jobs"
 	"github.com/raxx-app/keyturn/internal/rotation"
 	"github.com/raxx-app/keyturn/internal/state"
 )
@@ -42,6 +43,10 @@ type company struct {
 	looks  int
 	past   []rotation.Rotation
 	open   rotation.Rotation
+}
+
+func (c *company) Scans() []jobs.Pulse {
+	return []jobs.Pulse{{Name: "ladder", Last: c.now.Add(-100 * time.Second), Late: 35 * time.Second}, {Name: "reminders"}}
 }
 
 func (c *company) KeySets() []string { return []string{"prod", "staging"} }
@@ -119,7 +124,7 @@ func newCompany() *company {
 // newTestMetrics returns metrics of c.
 func newTestMetrics(c *company) *metrics {
 	m := newMetrics()
-	m.read(sources{Shelf: c, Archive: c, Sentinel: c, Outbox: c, Connected: func() bool { return true }, Now: func() time.Time { return c.now }})
+	m.read(sources{Shelf: c, Archive: c, Sentinel: c, Outbox: c, Scans: c.Scans, Connected: func() bool { return true }, Now: func() time.Time { return c.now }})
 	return m
 }
 
@@ -180,6 +185,8 @@ func TestMetrics(t *testing.T) {
 		`keyturn_alpaca_probes_total{verdict="invalid"}`:                                 "1",
 		`keyturn_alpaca_probes_total{verdict="valid"}`:                                   "0",
 		`keyturn_source_up{source="history"}`:                                            "1",
+		`keyturn_scan_late_seconds{scan="ladder"}`:                                       "35",
+		`keyturn_scan_late_seconds{scan="reminders"}`:                                    "0",
 	}
 	for name, value := range want {
 		if got[name] != value {
@@ -188,6 +195,9 @@ func TestMetrics(t *testing.T) {
 	}
 	if _, ok := got[`keyturn_key_due_timestamp_seconds{keyset="staging"}`]; ok {
 		t.Error("a key set that was never rotated has a due day")
+	}
+	if _, ok := got[`keyturn_scan_last_timestamp_seconds{scan="reminders"}`]; ok || got[`keyturn_scan_last_timestamp_seconds{scan="ladder"}`] == "" {
+		t.Error("want the time of a scan that has got on, and none of one that has not")
 	}
 }
 
@@ -270,8 +280,8 @@ func TestReadySaysWhatIsLate(t *testing.T) {
 	if code, text := get(t, base+"/readyz"); code != 200 {
 		t.Errorf("GET /readyz = %d %q, want 200", code, text)
 	}
-	late = "the sentinel's scan of prod"
-	if code, text := get(t, base+"/readyz"); code != 503 || text != "the sentinel's scan of prod is late\n" {
+	late = "late scans: ladder"
+	if code, text := get(t, base+"/readyz"); code != 503 || text != "late scans: ladder\n" {
 		t.Errorf("GET /readyz = %d %q, want 503 and what is late", code, text)
 	}
 	if code, text := get(t, base+"/metrics"); code != 200 || !strings.Contains(text, "keyturn_rotation_open") {

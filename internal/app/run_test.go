@@ -182,6 +182,26 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
+// TestRunWithADamagedPair: what no key opens keeps nobody from running the bot; it is
+// said in the log.
+func TestRunWithADamagedPair(t *testing.T) {
+	b := newSandboxed(t)
+	store, err := state.Open(t.Context(), state.Config{Path: b.opts.Config.State.Path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = store.Txn(t.Context(), nil, []rotation.Op{{Key: rotation.SealedPrefix + "r000000001/old", Value: []byte("torn")}})
+	if err := errors.Join(err, store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.run(t)(); err != nil {
+		t.Errorf("Run = %v, want it to run", err)
+	}
+	if !strings.Contains(b.log.String(), `"level":"ERROR","msg":"a sealed pair does not open"`) {
+		t.Errorf("the log says nothing about the pair:\n%s", b.log)
+	}
+}
+
 // TestRunWithoutSlack: Slack being down stops nothing else, neither at the
 // start nor later; the bot still stops when it is told to.
 func TestRunWithoutSlack(t *testing.T) {

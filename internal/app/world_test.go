@@ -62,6 +62,9 @@ type options struct {
 	second      bool            // a key set "dev" with an account of its own and one app
 	noDelays    bool            // the engine's waits are short, so that nobody waits in a test
 	limits      rotation.Limits // or these
+
+	now   func() time.Time                    // the bot's clock; nil: the real one
+	store func(rotation.Store) rotation.Store // around what the bot stores; nil: nothing
 }
 
 // quick are the engine's waits in tests that are not about them.
@@ -253,7 +256,10 @@ func (w *world) launch() (b *bot, ready <-chan struct{}) {
 	var once sync.Once
 	o := app.Options{
 		Config: w.config(), Reload: b.reload, Now: time.Now, Log: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Hooks: app.Hooks{WrapTransport: w.gates.wrap, Limits: w.opts.limits, Ready: func() { once.Do(func() { close(up) }) }},
+		Hooks: app.Hooks{WrapTransport: w.gates.wrap, Limits: w.opts.limits, WrapStore: w.opts.store, Ready: func() { once.Do(func() { close(up) }) }},
+	}
+	if w.opts.now != nil {
+		o.Now = w.opts.now
 	}
 	go func() { b.ended <- app.Run(ctx, o) }()
 	w.t.Cleanup(b.stop)

@@ -58,20 +58,23 @@ type LadderConfig struct {
 type Ladder struct {
 	cfg   LadderConfig
 	tried map[rotation.ID]time.Time // when cancelling was last refused; used by Run alone
+	pulse *pulse
 }
 
 // NewLadder returns a ladder that does nothing until Run is called.
 func NewLadder(cfg LadderConfig) *Ladder {
 	cfg.Scan = cmp.Or(cfg.Scan, defaultScan)
-	return &Ladder{cfg: cfg, tried: map[rotation.ID]time.Time{}}
+	return &Ladder{cfg: cfg, tried: map[rotation.ID]time.Time{}, pulse: &pulse{name: "ladder", every: cfg.Scan, most: scanMost, now: cfg.Now}}
 }
 
 // Run scans until ctx ends.
 func (l *Ladder) Run(ctx context.Context) error {
+	l.pulse.begin()
 	for {
 		if err := l.scan(ctx); err != nil && ctx.Err() == nil {
 			l.cfg.Log.WarnContext(ctx, "not everybody could be told who should know; the next scan tries again", slog.Any("error", err))
 		}
+		l.pulse.beat()
 		if !pause(ctx, l.cfg.Scan) {
 			return nil
 		}
@@ -118,12 +121,14 @@ func (l *Ladder) scan(ctx context.Context) error {
 		}
 		errs = append(errs, err)
 		early = append(early, o)
+		l.pulse.beat()
 	}
 	for id, was := range episodes { // of rotations that are over
 		errs = append(errs, l.over(ctx, id, was))
 	}
 	for _, o := range early { // last: it asks Alpaca, and the others need not wait for that
 		errs = append(errs, l.idle(ctx, o, now))
+		l.pulse.beat()
 	}
 	return errors.Join(errs...)
 }

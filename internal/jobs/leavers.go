@@ -58,16 +58,19 @@ type LeaversConfig struct {
 type Leavers struct {
 	cfg  LeaversConfig
 	next time.Time // not before; used by Run alone
+
+	pulse *pulse
 }
 
 // NewLeavers returns leavers that do nothing until Run is called.
 func NewLeavers(cfg LeaversConfig) *Leavers {
 	cfg.Scan = cmp.Or(cfg.Scan, defaultScan)
-	return &Leavers{cfg: cfg}
+	return &Leavers{cfg: cfg, pulse: &pulse{name: "leavers", every: cfg.Scan, most: scanMost, now: cfg.Now}}
 }
 
 // Run scans until ctx ends.
 func (l *Leavers) Run(ctx context.Context) error {
+	l.pulse.begin()
 	for {
 		if now := l.cfg.Now().UTC(); !now.Before(l.next) || l.next.Sub(now) > leaversEvery {
 			if err := l.scan(ctx, now); err != nil && ctx.Err() == nil {
@@ -75,6 +78,7 @@ func (l *Leavers) Run(ctx context.Context) error {
 				l.cfg.Log.WarnContext(ctx, "people who left were not looked for; that is tried again in an hour", slog.Any("error", err))
 			}
 		}
+		l.pulse.beat()
 		if !pause(ctx, l.cfg.Scan) {
 			return nil
 		}
@@ -122,6 +126,7 @@ func (l *Leavers) scan(ctx context.Context, now time.Time) error {
 				return err
 			}
 		}
+		l.pulse.beat()
 	}
 	if unknown > 0 {
 		l.next = now.Add(leaversAgain)

@@ -110,6 +110,8 @@ type Outbox struct {
 	channel chan struct{} // wakes runChannel
 	notes   chan struct{} // wakes runNotes
 
+	channelPulse, notePulse *pulse
+
 	mu      sync.Mutex
 	settled chan struct{}        // closed when a note is delivered or has failed
 	since   map[string]time.Time // channel post → Created of the first change not shown yet
@@ -127,6 +129,8 @@ func New(cfg Config) *Outbox {
 	return &Outbox{
 		cfg: cfg, channel: make(chan struct{}, 1), notes: make(chan struct{}, 1),
 		settled: make(chan struct{}), since: map[string]time.Time{}, tries: map[string]*attempt{},
+		channelPulse: &pulse{name: "outbox/channel", every: cfg.Scan, most: scanMost, now: cfg.Now},
+		notePulse:    &pulse{name: "outbox/notes", every: cfg.Scan, most: scanMost, now: cfg.Now},
 	}
 }
 

@@ -66,9 +66,14 @@ func (m *message) before(n *message) bool {
 // runChannel keeps each rotation's one message up to date until ctx ends.
 func (o *Outbox) runChannel(ctx context.Context) {
 	l := &channelLane{Outbox: o, jobs: map[rotation.ID]*attempt{}}
+	o.channelPulse.begin()
 	for {
-		if m := l.next(ctx); m != nil && ctx.Err() == nil {
+		m := l.next(ctx)
+		if m != nil && ctx.Err() == nil {
 			l.send(ctx, m)
+		}
+		o.channelPulse.beat()
+		if m != nil && ctx.Err() == nil {
 			continue
 		}
 		if !o.idle(ctx, o.channel) {

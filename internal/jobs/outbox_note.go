@@ -134,6 +134,7 @@ func (o *Outbox) nextSettled() <-chan struct{} {
 func (o *Outbox) runNotes(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	o.notePulse.begin()
 	for {
 		kvs, err := o.cfg.Store.List(ctx, notePrefix, "", 0)
 		if err != nil && ctx.Err() == nil {
@@ -147,6 +148,7 @@ func (o *Outbox) runNotes(ctx context.Context) {
 				})
 			}
 		}
+		o.notePulse.beat()
 		if !o.idle(ctx, o.notes) {
 			return
 		}

@@ -63,14 +63,17 @@ type page struct {
 type pages struct {
 	cfg   SentinelConfig
 	woken chan struct{}
+	pulse *pulse
 }
 
 // run looks at every page at each scan of the outbox, and when woken.
 func (p *pages) run(ctx context.Context) {
+	p.pulse.begin()
 	for ctx.Err() == nil {
 		if err := p.scan(ctx); err != nil && ctx.Err() == nil {
 			p.cfg.Log.WarnContext(ctx, "not every page could be seen to; the next scan tries again", slog.Any("error", err))
 		}
+		p.pulse.beat()
 		t := time.NewTimer(p.cfg.Outbox.cfg.Scan)
 		select {
 		case <-t.C:
@@ -226,6 +229,7 @@ func (p *pages) closeAll(ctx context.Context, pg page, o rotation.Overview) erro
 		limited, cancel := context.WithTimeout(ctx, callLimit)
 		err := p.cfg.Closer.ClosePage(limited, t.Ref, o)
 		cancel()
+		p.pulse.beat() // there may be many
 		switch {
 		case err != nil && (ctx.Err() != nil || passes(err)):
 			return err

@@ -55,13 +55,18 @@ type Readiness struct {
 	// By key set; used by Run alone.
 	last  map[string]time.Time // when it was checked
 	tried map[string]time.Time // when that was tried in vain
+
+	pulse *pulse
 }
 
 // NewReadiness returns a readiness that does nothing until Run or Facts is
 // called.
 func NewReadiness(cfg ReadinessConfig) *Readiness {
 	cfg.Scan = cmp.Or(cfg.Scan, defaultScan)
-	return &Readiness{cfg: cfg, last: map[string]time.Time{}, tried: map[string]time.Time{}}
+	return &Readiness{
+		cfg: cfg, last: map[string]time.Time{}, tried: map[string]time.Time{},
+		pulse: &pulse{name: "readiness", every: cfg.Scan, most: checkLimit + scanMost, now: cfg.Now},
+	}
 }
 
 // Facts returns what a reminder says about a key set: values for
@@ -197,6 +202,7 @@ type checked struct {
 // Run checks each key set once a week until ctx ends. The first check is a week
 // after the key set was first seen.
 func (r *Readiness) Run(ctx context.Context) error {
+	r.pulse.begin()
 	for {
 		now := r.cfg.Now().UTC()
 		for _, name := range r.cfg.Shelf.KeySets() {
@@ -204,7 +210,9 @@ func (r *Readiness) Run(ctx context.Context) error {
 				r.tried[name] = now
 				r.cfg.Log.WarnContext(ctx, "weekly check not done; it is tried again in an hour", slog.String("keyset", name), slog.Any("error", err))
 			}
+			r.pulse.beat()
 		}
+		r.pulse.beat()
 		if !pause(ctx, r.cfg.Scan) {
 			return nil
 		}

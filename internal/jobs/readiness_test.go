@@ -53,7 +53,7 @@ func tokenExpires(when string) rotation.Fact {
 	return rotation.Fact{Name: "token_expires", Value: when}
 }
 
-func (b *bench) readiness(store rotation.Store, c *checker, s *shelf) *jobs.Readiness {
+func (b *bench) readiness(store rotation.Store, c jobs.Checker, s *shelf) *jobs.Readiness {
 	b.t.Helper()
 	schedule, err := cron.ParseStandard("0 9 * * *")
 	if err != nil {

@@ -84,6 +84,8 @@ type Reminders struct {
 	fired fired
 	sets  map[string]*memo // by key set
 	said  string           // the last failure that was logged
+
+	pulse *pulse
 }
 
 // A memo is what Run remembers of a key set, so that most scans read nothing.
@@ -98,11 +100,15 @@ type memo struct {
 // NewReminders returns reminders that do nothing until Run is called.
 func NewReminders(cfg RemindersConfig) *Reminders {
 	cfg.Scan = cmp.Or(cfg.Scan, defaultScan)
-	return &Reminders{cfg: cfg, sets: map[string]*memo{}}
+	return &Reminders{
+		cfg: cfg, sets: map[string]*memo{},
+		pulse: &pulse{name: "reminders", every: cfg.Scan, most: checkLimit + scanMost, now: cfg.Now}, // Facts runs the checks
+	}
 }
 
 // Run scans until ctx ends.
 func (r *Reminders) Run(ctx context.Context) error {
+	r.pulse.begin()
 	for {
 		err := r.scan(ctx)
 		if err != nil && ctx.Err() == nil && err.Error() != r.said {
@@ -111,6 +117,7 @@ func (r *Reminders) Run(ctx context.Context) error {
 		} else if err == nil {
 			r.said = ""
 		}
+		r.pulse.beat()
 		if !pause(ctx, r.cfg.Scan) {
 			return nil
 		}
@@ -148,6 +155,7 @@ func (r *Reminders) scan(ctx context.Context) error {
 		if err := r.tidy(ctx, name, now); err != nil {
 			errs = append(errs, fmt.Errorf("reminders of %s: %w", name, err))
 		}
+		r.pulse.beat()
 	}
 	if r.fires(now) {
 		errs = append(errs, r.lookAll(ctx, now))
@@ -163,6 +171,7 @@ func (r *Reminders) lookAll(ctx context.Context, now time.Time) error {
 		if err := r.look(ctx, name, now); err != nil {
 			errs = append(errs, fmt.Errorf("due date of %s: %w", name, err))
 		}
+		r.pulse.beat()
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

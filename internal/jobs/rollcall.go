@@ -74,16 +74,21 @@ type RollCall struct {
 	cfg    RollCallConfig
 	closed map[string]rotation.ID // key set → rotation whose roll-call is over; used by Run alone
 	said   map[string]string      // key set → failure that was logged
+	pulse  *pulse
 }
 
 // NewRollCall returns a roll-call that does nothing until Run is called.
 func NewRollCall(cfg RollCallConfig) *RollCall {
 	cfg.Scan = cmp.Or(cfg.Scan, defaultScan)
-	return &RollCall{cfg: cfg, closed: map[string]rotation.ID{}, said: map[string]string{}}
+	return &RollCall{
+		cfg: cfg, closed: map[string]rotation.ID{}, said: map[string]string{},
+		pulse: &pulse{name: "roll-call", every: cfg.Scan, most: scanMost, now: cfg.Now},
+	}
 }
 
 // Run scans until ctx ends.
 func (c *RollCall) Run(ctx context.Context) error {
+	c.pulse.begin()
 	for {
 		now := c.cfg.Now().UTC()
 		for _, name := range c.cfg.Shelf.KeySets() {
@@ -95,7 +100,9 @@ func (c *RollCall) Run(ctx context.Context) error {
 				c.said[name] = err.Error()
 				c.cfg.Log.WarnContext(ctx, "roll-call not made; the next scan tries again", slog.String("keyset", name), slog.Any("error", err))
 			}
+			c.pulse.beat()
 		}
+		c.pulse.beat()
 		if !pause(ctx, c.cfg.Scan) {
 			return nil
 		}

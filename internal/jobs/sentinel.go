@@ -80,6 +80,7 @@ type guard struct {
 	open   bool // a rotation of the key set is open
 	due    time.Time
 	drifts drifts
+	keeps  *pulse // of the looks at its consumers; nil: none can be looked at
 
 	wrote string    // form of what was last written
 	at    time.Time // when
@@ -98,8 +99,13 @@ func NewSentinel(cfg SentinelConfig) *Sentinel {
 	}
 	s := &Sentinel{cfg: cfg, pace: &pace{now: cfg.Now}}
 	s.pages = &pages{cfg: cfg, woken: make(chan struct{}, 1)}
+	s.pages.pulse = &pulse{name: "pages", every: cfg.Outbox.cfg.Scan, most: scanMost, now: cfg.Now}
 	for i := range cfg.KeySets {
-		s.guards = append(s.guards, &guard{set: &cfg.KeySets[i], nudge: make(chan struct{}, 1)})
+		g := &guard{set: &cfg.KeySets[i], nudge: make(chan struct{}, 1)}
+		if g.hasKeepers() {
+			g.keeps = &pulse{name: driftPrefix + g.set.Name, every: fullEvery + keepersSpread, most: timeOfKeepers + scanMost, now: cfg.Now}
+		}
+		s.guards = append(s.guards, g)
 	}
 	return s
 }
@@ -109,6 +115,7 @@ func (s *Sentinel) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { s.pages.run(ctx) })
+	s.dueNow()
 	if !s.load(ctx) {
 		return nil
 	}
@@ -117,6 +124,16 @@ func (s *Sentinel) Run(ctx context.Context) error {
 		wg.Go(func() { s.keepers(ctx, g) })
 	}
 	return nil
+}
+
+// dueNow has every probe due, so that a start that hangs is late too.
+func (s *Sentinel) dueNow() {
+	now := s.cfg.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.guards {
+		g.due = now
+	}
 }
 
 // load reads what is known of every key set before anything is asked: each is

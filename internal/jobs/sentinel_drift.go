@@ -18,6 +18,9 @@ const driftPrefix = "drift/"
 // timeOfKeepers is how long all consumers of a key set together may take.
 const timeOfKeepers = time.Minute
 
+// keepersSpread is by how much looks at consumers are put apart.
+const keepersSpread = time.Minute
+
 // drifts are the consumers that no longer have what they were given, with what
 // people were told of each.
 type drifts map[string]string
@@ -30,17 +33,24 @@ func (d drifts) names() []string {
 	return slices.Sorted(maps.Keys(d))
 }
 
+// hasKeepers reports whether any consumer can say whether it still has what it was given.
+func (g *guard) hasKeepers() bool {
+	return slices.ContainsFunc(g.set.Targets, func(t rotation.Target) bool { _, ok := t.Consumer.(rotation.Keeper); return ok })
+}
+
 // keepers looks at the consumers of a key set every 15 minutes, until ctx ends.
 func (s *Sentinel) keepers(ctx context.Context, g *guard) {
-	if !slices.ContainsFunc(g.set.Targets, func(t rotation.Target) bool { _, ok := t.Consumer.(rotation.Keeper); return ok }) {
+	if g.keeps == nil {
 		return
 	}
-	wait := time.Duration(s.cfg.Rand() * float64(min(time.Minute, s.interval()))) // whoever has the pair asked more often wants to know sooner
+	g.keeps.begin()
+	wait := time.Duration(s.cfg.Rand() * float64(min(keepersSpread, s.interval()))) // whoever has the pair asked more often wants to know sooner
 	for pause(ctx, wait) {
 		if err := s.drift(ctx, g); err != nil && ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, "not every consumer could be compared with what it was given", slog.String("keyset", g.set.Name), slog.Any("error", err))
 		}
-		wait = fullEvery + time.Duration(s.cfg.Rand()*float64(time.Minute))
+		g.keeps.beat()
+		wait = fullEvery + time.Duration(s.cfg.Rand()*float64(keepersSpread))
 	}
 }
 
