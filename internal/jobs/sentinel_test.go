@@ -14,7 +14,7 @@ import (
 	"github.com/raxx-app/keyturn/internal/rotation"
 )
 
-var flapsOf = flag.Int("sentinel.flaps", 900, "simulated flaps through the whole sentinel")
+var flapsOf = flag.Int("sentinel.flaps", flapsAtOnce, "simulated flaps through the whole sentinel")
 
 // TestDeathToPage: from the death of a key at a random moment to the page takes
 // at most two sentinel intervals and 30 s (R85), with other key sets beside it
@@ -54,7 +54,8 @@ func TestDeathToPage(t *testing.T) {
 	}
 }
 
-// A flapper is a vendor that looks dead for a while, and is not.
+// A flapper is a vendor that looks dead for a while, and is not. A flap is a row of
+// rejections of one pair.
 type flapper struct {
 	mu    sync.Mutex
 	rnd   *rand.Rand
@@ -63,6 +64,17 @@ type flapper struct {
 	for_  time.Duration // at most
 	row   map[string]time.Time
 	gap   map[string]time.Duration
+	flaps map[string]int // rows of rejections that were ended, by how
+}
+
+// total returns how many flaps there were.
+func (f *flapper) total() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, k := range f.flaps {
+		n += k
+	}
+	return n
 }
 
 // ask is a 200 within each 30 s, or no answer at all between rejections.
@@ -85,13 +97,7 @@ func (f *flapper) ask(id string) rotation.Probe {
 	if over {
 		delete(f.row, id)
 	}
-	f.mu.Unlock()
-	switch {
-	case !over:
-		return rejected()
-	case n%2 == 0:
-		return rotation.Probe{}
-	}
+	how := "200"
 	p := []rotation.Probe{
 		{Status: 503, Reason: "server"},
 		{Status: 429, Reason: "rate_limited", Wait: 7},
@@ -99,7 +105,19 @@ func (f *flapper) ask(id string) rotation.Probe {
 		{Reason: "timeout"},
 		{Status: 401, Reason: "edge"}, // HTML
 	}[unknown]
-	if p.Verdict = rotation.Unknown; p.Reason == "timeout" {
+	if p.Verdict = rotation.Unknown; n%2 == 0 {
+		p = rotation.Probe{}
+	} else {
+		how = fmt.Sprint(p.Status, " ", p.Reason, " ", p.Wait)
+	}
+	if over {
+		f.flaps[how]++
+	}
+	f.mu.Unlock()
+	if !over {
+		return rejected()
+	}
+	if p.Reason == "timeout" {
 		time.Sleep(5 * time.Second)
 	}
 	return p
@@ -110,17 +128,22 @@ func (f *flapper) ask(id string) rotation.Probe {
 func TestFlapsPageNobody(t *testing.T) {
 	t.Run("a 200, or no answer, within each 30 s", func(t *testing.T) {
 		watching(t, 5, func(t *testing.T, w *outside) {
-			flaps := *flapsOf * 2 / 3
-			f := &flapper{rnd: rand.New(rand.NewPCG(3, 4)), began: time.Now(), every: 8 * time.Minute, for_: 3 * time.Minute, row: map[string]time.Time{}, gap: map[string]time.Duration{}}
+			f := &flapper{rnd: rand.New(rand.NewPCG(3, 4)), began: time.Now(), every: 8 * time.Minute, for_: 3 * time.Minute, row: map[string]time.Time{}, gap: map[string]time.Duration{}, flaps: map[string]int{}}
 			w.ask, w.scan = f.ask, time.Minute
 			w.run(w.store)
-			sleep(f.every * time.Duration(flaps/len(w.sets)))
-			w.nobody(t, flaps)
+			for f.total() < *flapsOf*9/10 {
+				sleep(f.every)
+			}
+			w.nobody(t, f.total())
+			t.Logf("ended by: %v", f.flaps)
+			if len(f.flaps) != 6 {
+				t.Errorf("flaps ended by %v, want a 200, a 5xx, both kinds of 429, a timeout and HTML", f.flaps)
+			}
 		})
 	})
 	t.Run("every pair for less than ten minutes", func(t *testing.T) {
 		watching(t, 3, func(t *testing.T, w *outside) {
-			stretches := *flapsOf / 9
+			stretches := *flapsOf/30 + 1
 			rnd := rand.New(rand.NewPCG(5, 6))
 			var mu sync.Mutex
 			until := time.Time{}

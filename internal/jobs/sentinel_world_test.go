@@ -206,6 +206,7 @@ type outside struct {
 	every  time.Duration
 	scan   time.Duration
 	rnd    *rand.Rand
+	fixed  func() float64                 // in place of rnd; called under mu
 	ask    func(id string) rotation.Probe // by key ID
 	probes map[string]int
 	stop   func()
@@ -270,6 +271,9 @@ func (w *outside) Survey(context.Context, rotation.Pair) (rotation.Survey, error
 func (w *outside) random() float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.fixed != nil {
+		return w.fixed()
+	}
 	return w.rnd.Float64()
 }
 
