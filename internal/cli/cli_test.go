@@ -50,8 +50,9 @@ func TestScripts(t *testing.T) {
 			"sealed": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(sealed(ts.MkAbs(args[0]), ts.ReadFile(args[1])))
 			},
-			"serve": func(ts *testscript.TestScript, _ bool, args []string) { serve(ts, ts.MkAbs(args[0])) },
-			"shut":  func(ts *testscript.TestScript, _ bool, _ []string) { shut(ts) },
+			"keyname": keyName,
+			"serve":   func(ts *testscript.TestScript, _ bool, args []string) { serve(ts, ts.MkAbs(args[0])) },
+			"shut":    func(ts *testscript.TestScript, _ bool, _ []string) { shut(ts) },
 		},
 		RequireExplicitExec: true,
 	})
@@ -151,6 +152,18 @@ func sealed(path, key string) error {
 	}
 	_, err = store.Txn(ctx, nil, []rotation.Op{{Key: "sealed/r000000001/old", Value: blob}})
 	return err
+}
+
+// keyName sets a variable to how the public key in a key file begins: keyname
+// VARIABLE FILE.
+func keyName(ts *testscript.TestScript, _ bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		if name, ok := strings.CutPrefix(line, "# public key: "); ok {
+			ts.Setenv(args[0], name[:16])
+			return
+		}
+	}
+	ts.Fatalf("%s does not say which public key it has", args[1])
 }
 
 // serve runs a bot until shut, or until the script ends.

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/raxx-app/keyturn/internal/app"
-	"github.com/raxx-app/keyturn/internal/config"
 	"github.com/raxx-app/keyturn/internal/state"
 )
 
@@ -35,7 +34,7 @@ func doctorCommand(env Env) *cobra.Command {
 			"bot it reads a copy of that bot's state.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(configPath(cmd), env.Getenv)
+			cfg, err := load(cmd.Context(), configPath(cmd), env.Getenv)
 			if err != nil {
 				return err
 			}

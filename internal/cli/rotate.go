@@ -96,7 +96,7 @@ func rotate(cmd *cobra.Command, env Env, keyset string, in answers) error {
 	if err != nil {
 		return err
 	}
-	bot, err := reachBot(ctx, env, cfg, func() (config.Config, error) { return config.Load(configPath(cmd), env.Getenv) })
+	bot, err := reachBot(ctx, env, cfg, func() (config.Config, error) { return load(ctx, configPath(cmd), env.Getenv) })
 	if err != nil {
 		return &failure{err: err, code: codeOf(err)}
 	}

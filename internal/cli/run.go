@@ -17,7 +17,7 @@ func runCommand(env Env) *cobra.Command {
 		Short: "Run the bot until it gets SIGTERM or an interrupt",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(configPath(cmd), env.Getenv)
+			cfg, err := load(cmd.Context(), configPath(cmd), env.Getenv)
 			if err != nil {
 				return err
 			}
