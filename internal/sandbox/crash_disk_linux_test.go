@@ -129,10 +129,7 @@ func TestCorruptPage(t *testing.T) {
 	var says string
 	code, _ := d.handOver(func() {
 		good := read(t, d.stateFile())
-		bad := bytes.Clone(good)
-		for i := range dataPages(bad) {
-			dataPages(bad)[i] ^= 0xff
-		}
+		bad := damaged(good)
 		write(t, d.stateFile(), bad)
 		says = d.stops(t, nil)
 		if !bytes.Equal(bad, read(t, d.stateFile())) {
@@ -157,12 +154,11 @@ func TestCorruptWhileItRuns(t *testing.T) {
 	if err := d.to(hasFields); err != nil {
 		t.Fatal(d.report([]Check{{"comes to step 2", err}}))
 	}
-	good := read(t, d.stateFile())
-	bad := bytes.Clone(good)
-	for i := range dataPages(bad) {
-		dataPages(bad)[i] ^= 0xff
-	}
-	write(t, d.stateFile(), bad)
+	var good []byte
+	d.betweenCommits(t, func() {
+		good = read(t, d.stateFile())
+		write(t, d.stateFile(), damaged(good))
+	})
 	d.refused(t, "is damaged")
 	d.ready(t, url, http.StatusServiceUnavailable, "state cannot be")
 	code, _ := d.handOver(func() { write(t, d.stateFile(), good) })
@@ -259,6 +255,15 @@ func wantStop(t *testing.T, says string, want ...string) {
 
 // dataPages is the file but for the two pages that bbolt begins each commit with.
 func dataPages(file []byte) []byte { return file[min(len(file), 8<<10):] }
+
+// damaged returns the file with all of its data pages wrong.
+func damaged(good []byte) []byte {
+	bad := bytes.Clone(good)
+	for i := range dataPages(bad) {
+		dataPages(bad)[i] ^= 0xff
+	}
+	return bad
+}
 
 func read(t *testing.T, path string) []byte {
 	t.Helper()
