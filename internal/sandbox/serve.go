@@ -153,7 +153,7 @@ func (st *stage) page(addr string) (*page.Server, error) {
 	if st.drill != nil {
 		c.Drill = st.drill
 	} else {
-		c.Faults = st.switches()
+		c.Faults = append(st.switches(), st.bot.botSwitches()...)
 	}
 	return page.New(c)
 }

@@ -19,6 +19,9 @@ type keeper struct {
 
 	mu    sync.Mutex
 	child *Child // the last one
+
+	full     bool         // the disk, for every process
+	makeRoom func() error // for the last process; nil: it has room
 }
 
 var _ page.Process = (*keeper)(nil)
@@ -53,7 +56,7 @@ func (k *keeper) start() error {
 	if k.pid() != 0 {
 		return errors.New("the bot runs already")
 	}
-	child, err := k.w.startBot(k.ctx, order{Clock: time.Duration(k.w.ahead.Load())}, nil)
+	child, err := k.w.startBot(k.ctx, order{Clock: time.Duration(k.w.ahead.Load())}, k.noRoom)
 	if err != nil {
 		return err
 	}

@@ -18,23 +18,24 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/raxx-app/keyturn/internal/sandbox/page"
-	"github.com/raxx-app/keyturn/internal/sim/pagerdutysim"
-	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
 // A client calls the simulators of a world as the bot does.
 type client struct {
 	t *testing.T
 	*World
-	http http.Client
-	n    int // makes values differ
+	http  http.Client
+	bot   *keeper
+	n     int    // makes values differ
+	token string // of Infisical
+	body  []byte // of the last answer
 }
 
 // call returns what a client sees of one answer: its status and type, "slow" or
 // "cut".
 func (c *client) call(method, url, body string, headers ...string) string {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(c.t.Context(), slowBy/2)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
@@ -53,6 +54,7 @@ func (c *client) call(method, url, body string, headers ...string) string {
 	}
 	defer resp.Body.Close()
 	data, _ := io.ReadAll(resp.Body)
+	c.body = data
 	var open struct {
 		IsOpen *bool `json:"is_open"`
 	}
@@ -163,106 +165,16 @@ func (c *client) frames(conn *websocket.Conn) (types []string) {
 // off again.
 func TestSwitches(t *testing.T) {
 	t.Parallel()
-	order := `{"symbol":"AAPL","qty":"2","side":"buy","type":"market","time_in_force":"day"}`
-	looks := map[string]func(c *client) string{
-		"slack-down": func(c *client) string { return c.slack("auth.test", "{}") },
-		"slack-429":  func(c *client) string { return c.slack("chat.postMessage", `{"channel":"`+OpsChannel+`","text":"x"}`) },
-		"slack-duplicates": func(c *client) string {
-			conn := c.socket()
-			defer conn.Close()
-			if err := c.Slack.WaitSockets(c.t.Context(), 1); err != nil {
-				c.t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(c.t.Context(), 200*time.Millisecond)
-			defer cancel()
-			_, _ = c.Slack.Command(ctx, Ada, OpsChannel, command, "status")
-			got := fmt.Sprint(c.frames(conn))
-			_ = conn.Close()
-			if err := c.Slack.WaitSockets(c.t.Context(), 0); err != nil {
-				c.t.Fatal(err)
-			}
-			return got
-		},
-		"alpaca-down":     func(c *client) string { return c.alpaca("GET", "/v2/account", "") },
-		"alpaca-500":      func(c *client) string { return c.alpaca("GET", "/v2/account", "") },
-		"alpaca-slow":     func(c *client) string { return c.alpaca("GET", "/v2/account", "") },
-		"alpaca-flapping": func(c *client) string { return c.alpaca("GET", "/v2/account", "") + c.alpaca("GET", "/v2/account", "") },
-		"alpaca-rate-limit": func(c *client) (last string) {
-			for range 3 {
-				last = c.alpaca("GET", "/v2/account", "")
-			}
-			return last
-		},
-		"alpaca-lag": func(c *client) string {
-			first, _ := c.Alpaca.Regenerate(c.Account)
-			_, _ = c.Alpaca.Regenerate(c.Account)
-			_, ok := c.Alpaca.KeyState(first.ID, first.Secret)
-			return fmt.Sprint(ok)
-		},
-		"market-closed": func(c *client) string { return c.alpaca("GET", "/v2/clock", "") },
-		"partial-fills": func(c *client) string {
-			c.alpaca("POST", "/v2/orders", order)
-			list := c.Alpaca.Orders(c.Account)
-			return list[len(list)-1].Status
-		},
-		"infisical-down":   (*client).login,
-		"infisical-html":   (*client).login,
-		"infisical-slow":   (*client).login,
-		"infisical-429":    (*client).login,
-		"infisical-denied": func(c *client) string { return c.call("PATCH", c.Infisical.URL()+vaultBatch, "{}") },
-		"heroku-500":       func(c *client) string { return c.vars("PATCH", "{}") },
-		"heroku-429":       func(c *client) string { return c.vars("PATCH", "{}") },
-		"heroku-read-only": func(c *client) string { return c.vars("PATCH", "{}") },
-		"heroku-slow":      func(c *client) string { return c.vars("GET", "") },
-
-		"heroku-release-fails":      func(c *client) string { return c.released(prodApp) },
-		"heroku-preboot":            func(c *client) string { return c.released(prodApp) },
-		"heroku-crash":              func(c *client) string { return c.released(stagingApp) },
-		"github-404":                func(c *client) string { return c.github("GET", "/repos/raxx/raptor/actions/secrets/public-key", "") },
-		"github-slow":               func(c *client) string { return c.github("GET", "/repos/raxx/raptor/actions/secrets/public-key", "") },
-		"github-secondary-limit":    func(c *client) string { return c.github("PUT", "/repos/raxx/raptor/actions/secrets/X", "{}") },
-		"webhook-500":               func(c *client) string { return c.hook(pingEvent) },
-		"webhook-slow":              func(c *client) string { return c.hook(pingEvent) },
-		"webhook-lost-reply":        func(c *client) string { return c.hook(pingEvent) },
-		"webhook-redirect":          func(c *client) string { return c.hook(pingEvent) },
-		"webhook-login-page":        func(c *client) string { return c.hook(pingEvent) },
-		"webhook-rejects-signature": func(c *client) string { return c.hook(pingEvent) },
-		"webhook-yes-to-all":        func(c *client) string { return c.hook(nobodysEvent) },
-		"downstream-500":            func(c *client) string { return c.raptor("GET", "/api/trading/account", "") },
-		"downstream-old-pair": func(c *client) string {
-			k, _ := c.Alpaca.Regenerate(c.Account)
-			c.Heroku.Overwrite(prodApp, "ada@raxx.app", map[string]string{keyIDName: k.ID, secretName: k.Secret})
-			return c.raptor("GET", "/api/trading/account", "")
-		},
-		"order-on-live": func(c *client) string {
-			before := len(c.Raptor.LiveOrders())
-			c.raptor("POST", orderPath, `{"symbol":"AAPL","qty":1,"side":"buy","type":"market","time_in_force":"day","mode":"paper"}`)
-			return fmt.Sprint(len(c.Raptor.LiveOrders()) - before)
-		},
-	}
-	maps.Copy(looks, map[string]func(c *client) string{
-		"alpaca-401":      func(c *client) string { return c.alpaca("GET", "/v2/account", "") },
-		"alpaca-401-20s":  func(c *client) string { return c.alpaca("GET", "/v2/account", "") },
-		"account-deleted": func(c *client) string { return fmt.Sprint(c.accountExists(c.Account)) },
-		"key-regenerated": func(c *client) string { return fmt.Sprint(c.rejects(c.Old)) },
-		"changed-by-hand": func(c *client) string { return fmt.Sprint(c.rejects(c.Old), c.exposed(), c.appPlace(prodApp).Works) },
-		"heroku-drift":    func(c *client) string { return fmt.Sprint(c.Heroku.Vars(stagingApp)[keyIDName] == c.Old.ID) },
-		"pagerduty-down":  func(c *client) string { return c.call(http.MethodPost, c.Pager.URL()+pagerdutysim.Path, "{}") },
-		"bob-leaves": func(c *client) string {
-			return fmt.Sprint(slices.ContainsFunc(c.Slack.Users(), func(u slacksim.User) bool { return u.ID == Bob && u.Deleted }))
-		},
-	})
-	happens := map[string]func(c *client, conn *websocket.Conn) string{
-		"slack-disconnect": func(c *client, conn *websocket.Conn) string { return fmt.Sprint(c.frames(conn)) },
-		"slack-cut":        func(c *client, conn *websocket.Conn) string { return fmt.Sprint(c.frames(conn)) },
-	}
+	looks, happens := serviceLooks(), switchEvents()
+	maps.Copy(looks, accidentLooks())
+	maps.Copy(looks, moreLooks())
 	w, err := NewWorld(time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Close() })
 	names := map[string]bool{}
-	for _, s := range w.switches() {
+	for _, s := range append(w.switches(), (&keeper{}).botSwitches()...) {
 		if names[s.Name] || s.Group == "" || !strings.HasSuffix(s.What, ".") {
 			t.Errorf("switch %q of group %q: %q: want a name of its own, a group and a sentence", s.Name, s.Group, s.What)
 		}
@@ -277,8 +189,11 @@ func TestSwitches(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = w.Close() })
-			c := &client{t: t, World: w, http: http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
-			all := w.switches()
+			c := &client{t: t, World: w, bot: &keeper{w: w, ctx: context.WithoutCancel(t.Context())}, http: http.Client{
+				Transport:     &http.Transport{DisableKeepAlives: true},
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			}}
+			all := append(w.switches(), c.bot.botSwitches()...)
 			s := all[slices.IndexFunc(all, func(f page.Fault) bool { return f.Name == s.Name })]
 			set := func(on bool) {
 				if err := s.Set(on); err != nil {
@@ -300,7 +215,7 @@ func TestSwitches(t *testing.T) {
 					t.Fatal(err)
 				}
 				set(true)
-				if got := happens[s.Name](c, conn); got == "[]" {
+				if got := happens[s.Name](c, conn); got == "" {
 					t.Errorf("after %s the socket shows %s, want something to have happened", s.Name, got)
 				}
 				return

@@ -129,8 +129,13 @@ func (w *World) hookSwitches() []page.Fault {
 	}
 	return []page.Fault{
 		{Name: "webhook-500", Group: group, What: pairHook + " answers with error 500.", Set: injected(w.Backtest, failing)},
-		{Name: "webhook-slow", Group: group, What: pairHook + " takes four seconds for each answer.", Set: injected(w.Backtest, simhttp.Fault{Delay: slowBy})},
-		{Name: "webhook-lost-reply", Group: group, What: pairHook + " does what it is told, and its answers are lost.", Set: injected(w.Backtest, simhttp.Fault{LoseReply: true})},
+		{Name: "webhook-slow", Group: group, What: pairHook + " takes four seconds for each answer.", Set: injected(w.Backtest, slow())},
+		{Name: "webhook-lost-reply", Group: group, What: pairHook + " does what it is told, and its answers are lost.", Set: injected(w.Backtest, lost("", ""))},
+		{Name: "webhook-old-pair", Group: group, What: pairHook + " takes the new pair, and goes on with the one before.", Set: option(func(on bool) {
+			if now.Lag = 0; on {
+				now.Lag = 24 * time.Hour
+			}
+		})},
 		{Name: "webhook-redirect", Group: group, What: pairHook + " has moved and redirects.", Set: injected(w.Backtest, webhooksim.Redirect("http://127.0.0.1:9/hooks/keys"))},
 		{Name: "webhook-login-page", Group: group, What: pairHook + " answers with a login page.", Set: injected(w.Backtest, webhooksim.Page())},
 		{Name: "webhook-rejects-signature", Group: group, What: pairHook + " has another secret for signatures.", Set: option(func(on bool) { now.RejectsSignature = on })},

@@ -110,6 +110,11 @@ func (s *Sim) Archive(owner, name string) {
 	s.with(owner, name, func(r *repo) { r.archived = true })
 }
 
+// Unarchive ends [Sim.Archive].
+func (s *Sim) Unarchive(owner, name string) {
+	s.with(owner, name, func(r *repo) { r.archived = false })
+}
+
 // Rename makes every request for the old name a redirect to the new one.
 func (s *Sim) Rename(owner, name, newName string) {
 	s.with(owner, name, func(r *repo) {

@@ -65,6 +65,16 @@ func (s *Server) RevokeClientSecret(clientID string) {
 	}
 }
 
+// RestoreClientSecret ends [Server.RevokeClientSecret], as if somebody had made
+// another client secret with the same value.
+func (s *Server) RestoreClientSecret(clientID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.identities[clientID]; i != nil {
+		i.revoked = false
+	}
+}
+
 // Grant changes what an identity may do in a project.
 func (s *Server) Grant(clientID, projectID string, r Rights) {
 	s.mu.Lock()
