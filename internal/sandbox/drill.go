@@ -38,7 +38,7 @@ type scenario struct {
 	React       func(d *drillRun, act page.Act) // to what the person did; on a goroutine of its own
 }
 
-// A drillRun is one run of a scenario. It measures from outside: what trading
+// A drillRun is one run of a scenario. It looks from outside: at what trading
 // systems hold, and what Alpaca says of it. Its methods may be called from any
 // goroutine.
 type drillRun struct {
@@ -188,12 +188,9 @@ func (w *World) accountExists(number string) bool {
 
 // score is the card at the end; d.mu is held.
 func (d *drillRun) score() *page.Score {
-	exposed := d.exposed
-	if !d.down.IsZero() {
-		exposed += d.ended.Sub(d.down)
-	}
+	exposed := d.exposure()
 	s := &page.Score{
-		Exposed: exposed.Round(time.Millisecond).Seconds(), Actions: d.actions, WrongTurns: slices.Clone(d.wrong),
+		Exposed: exposed.Truncate(time.Millisecond).Seconds(), Actions: d.actions, WrongTurns: slices.Clone(d.wrong),
 		Undone: slices.Clone(d.undone), Passed: len(d.undone) == 0,
 	}
 	for _, c := range d.rotation.Candidates {
@@ -208,7 +205,7 @@ func (d *drillRun) score() *page.Score {
 		s.Undone = []string{}
 	}
 	s.Lines = [][2]string{
-		{"Exposed time", seconds(exposed)},
+		{"Exposed time", seconds(exposed.Round(100 * time.Millisecond))}, // as the stopwatch rounds
 		{"Time in all", seconds(d.ended.Sub(d.began))},
 		{"Actions", fmt.Sprint(s.Actions)},
 		{"Wrong turns", fmt.Sprint(len(s.WrongTurns))},
@@ -222,6 +219,20 @@ func (d *drillRun) score() *page.Score {
 		s.Lines = slices.Insert(s.Lines, 1, [2]string{startNowButton, answered})
 	}
 	return s
+}
+
+// exposure is the exposed time: the bot's own, which the stopwatch beside the card
+// shows too, if it has one. What was measured from outside is for rotations
+// without; d.mu is held.
+func (d *drillRun) exposure() time.Duration {
+	exposed := d.exposed
+	if !d.down.IsZero() {
+		exposed += d.ended.Sub(d.down)
+	}
+	if e := d.rotation.Exposure(); !e.From.IsZero() && !e.Running {
+		exposed = e.Took
+	}
+	return exposed
 }
 
 func seconds(d time.Duration) string {

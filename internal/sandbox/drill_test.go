@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,6 +66,14 @@ func TestDrillScheduledDay(t *testing.T) {
 	s := ada.score()
 	if !s.Passed || !turns(s, "required field", "again", "swapped") || s.Exposed <= 0 {
 		t.Errorf("score = %+v, want passed, exposed for a while, and three wrong turns", s)
+	}
+	ada.until("the bot was asked once more", func() bool {
+		list := ada.rotation().Rotations
+		return len(list) > 0 && list[0].Rotation.Outcome == completed
+	})
+	ms := ada.rotation().Rotations[0].Exposure.TookMS
+	if shown := seconds((time.Duration(ms) * time.Millisecond).Round(100 * time.Millisecond)); int64(math.Round(s.Exposed*1000)) != ms || s.Lines[0][1] != shown {
+		t.Errorf("the card says %v s, %q, and the bot %d ms; want the same", s.Exposed, s.Lines[0][1], ms)
 	}
 }
 
@@ -209,7 +218,8 @@ func TestDrillLingeringKey(t *testing.T) {
 	ada.submit()
 	ada.works(keyID)
 	ada.until("step 6 is settled", func() bool { // moving the clock restarts the bot, and a test order is not sent again
-		return slices.ContainsFunc(ada.rotation().Rotations[0].Rotation.Steps, func(s struct{ Name, State string }) bool {
+		list := ada.rotation().Rotations // empty until the bot was asked
+		return len(list) > 0 && slices.ContainsFunc(list[0].Rotation.Steps, func(s struct{ Name, State string }) bool {
 			return s.Name == "verify" && s.State == "done"
 		})
 	})
