@@ -27,7 +27,7 @@ func TestCanary(t *testing.T) {
 	for _, args := range [][]string{{"audit", "show", r.Rotation}, {"doctor"}, {"doctor", "--json"}} {
 		c.command(t, args...)
 	}
-	for _, s := range []interface{ Inject(simhttp.Fault) func() }{w.Slack, w.Alpaca, w.Infisical, w.Heroku, w.GitHub, w.Raptor, w.Backtest} {
+	for _, s := range []interface{ Inject(simhttp.Fault) func() }{w.Slack, w.Alpaca, w.Infisical, w.Heroku, w.GitHub, w.Raptor, w.Backtest, w.Pager} {
 		s.Inject(simhttp.Fault{Status: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"id":"` + simhttp.EchoMark + `","error":"` + simhttp.EchoMark + `","message":"` + simhttp.EchoMark + `"}`})
 	}
 	c.command(t, "doctor") // while everybody quotes what they were sent
@@ -72,7 +72,7 @@ func (c *canary) arrived(t *testing.T, l *leakSearch) {
 			}
 		}
 		want := map[string]int{toAlpaca: 4, toInfisical: 2, toHeroku: 2, toBacktest: 2}[line.to]
-		if len(found) != want || len(line.all()) == 0 {
+		if len(found) != want || len(line.all()) == 0 && line.to != toPager { // nobody is woken
 			t.Errorf("%d halves of pairs were found in %d requests to %s, want %d", len(found), len(line.all()), line.to, want)
 		}
 	}

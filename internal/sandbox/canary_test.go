@@ -29,6 +29,9 @@ type canary struct {
 	w       *World
 	wires   []*wire
 	address string // of the bot's own endpoint; "" if it is switched off
+	empty   bool   // nothing happened that the record has a row for
+	alone   bool   // a command does everything, and Slack hears of nothing
+	echoed  string // value that a person saw at the terminal while they typed it
 
 	mu     sync.Mutex
 	sinks  map[string][]byte
@@ -42,6 +45,9 @@ const glance = 200 * time.Millisecond
 // sandboxSays is the sink into which goes what a person reads while they watch.
 const sandboxSays = "what the sandbox says"
 
+// terminalShows is the sink into which goes all that a command wrote to a terminal.
+const terminalShows = "what the terminal showed"
+
 // canaries counts them: each bot listens on an address of its own, where no
 // outgoing connection can be in the way.
 var canaries atomic.Int32
@@ -50,7 +56,7 @@ var canaries atomic.Int32
 // can write. The bot must not run yet.
 func newCanary(t *testing.T, w *World) *canary {
 	t.Helper()
-	c := &canary{w: w, wires: tap(w), sinks: map[string][]byte{}}
+	c := tapped(w)
 	settings, err := os.ReadFile(w.Config())
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +72,9 @@ func newCanary(t *testing.T, w *World) *canary {
 	}
 	return c
 }
+
+// tapped returns a canary that leaves the settings as they are.
+func tapped(w *World) *canary { return &canary{w: w, wires: tap(w), sinks: map[string][]byte{}} }
 
 // say is told what happens, and looks at the running bot now and then.
 func (c *canary) say(line string) {
@@ -159,7 +168,7 @@ func (c *canary) judge(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.sinks)) {
 		for _, f := range l.find(c.sinks[name]) {
-			if name == environmentOf && known[f.Name].given {
+			if name == environmentOf && known[f.Name].given || name == terminalShows && known[f.Name].value == c.echoed {
 				continue
 			}
 			t.Errorf("leak: %s is in %s", f, name)
@@ -190,7 +199,7 @@ func (c *canary) requests(t *testing.T, l *leakSearch, known map[string]planted)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) { // else the search would be blind
-		if home := known[name].home; home[toSlack] != "" && !arrived[name] {
+		if home := known[name].home; home[toSlack] != "" && !arrived[name] && !c.alone {
 			t.Errorf("%s was never seen on its way to Slack: the search is blind", name)
 		}
 	}
@@ -237,11 +246,12 @@ func (c *canary) commands(t *testing.T) {
 	}
 }
 
-// command keeps what one of the bot's commands prints, which must be something.
+// command keeps what one of the bot's commands prints, which must be something
+// but for an export of an empty record.
 func (c *canary) command(t *testing.T, args ...string) {
 	t.Helper()
 	stdout, stderr, _ := c.w.Bot(t.Context(), args...)
-	if stdout == "" {
+	if mayBeEmpty := c.empty && slices.Equal(args, []string{"audit", "export"}); stdout == "" && !mayBeEmpty {
 		t.Errorf("bot %s printed nothing: %s", strings.Join(args, " "), stderr)
 	}
 	c.keep("bot "+strings.Join(args, " "), []byte(stdout+stderr))

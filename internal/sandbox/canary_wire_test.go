@@ -19,6 +19,7 @@ const (
 	toDownstream = "the downstream service"
 	toBacktest   = "the webhook that is sent the pair"
 	toJournal    = "the webhook that is only told"
+	toPager      = "PagerDuty"
 )
 
 // Headers in which a pair travels (testdata/contracts/alpaca).
@@ -40,7 +41,7 @@ func tap(w *World) []*wire {
 	var wires []*wire
 	for to, s := range map[string]interface{ Watch(func(simhttp.Request)) }{
 		toSlack: w.Slack, toAlpaca: w.Alpaca, toInfisical: w.Infisical, toHeroku: w.Heroku, toGitHub: w.GitHub, toDownstream: w.Raptor,
-		toBacktest: w.Backtest, toJournal: w.Journal,
+		toBacktest: w.Backtest, toJournal: w.Journal, toPager: w.Pager,
 	} {
 		line := &wire{to: to}
 		s.Watch(func(r simhttp.Request) {
@@ -99,6 +100,7 @@ func tokens(w *World, stateKey string) map[string]planted {
 		"Heroku's token":                 {herokuToken, at(toHeroku, "Authorization"), true},
 		"GitHub's token":                 {githubToken, at(toGitHub, "Authorization"), true},
 		"the downstream service's token": {downstreamToken, at(toDownstream, "Authorization"), true},
+		"PAGERDUTY_ROUTING_KEY":          {pagerKey, at(toPager, "body"), true},
 		"WEBHOOK_SECRET":                 {webhookSecret, nil, true}, // it signs, and is sent to nobody
 		"STATE_KEY":                      {stateKey, nil, false},     // a file; only its path is in the environment
 	}

@@ -148,7 +148,7 @@ func (o *Operator) refused(ctx context.Context, key alpacasim.Key, what, says st
 	}
 	shown := strings.Join(slices.Sorted(maps.Values(got.Errors)), " ")
 	if !strings.Contains(shown, says) {
-		return fmt.Errorf("under the fields stands %q, want %q", shown, says)
+		return fmt.Errorf("under the fields stands %q, want %q; closed %t, trouble %q", shown, says, got.Closed, got.Trouble)
 	}
 	o.Say("  under the field: " + shown)
 	return nil

@@ -249,6 +249,16 @@ func (s *tty) hid(key alpacasim.Key) {
 	}
 }
 
+// told gives a canary all that the terminal was sent, and all that was ever on
+// its screen. The key ID is echoed to who types it.
+func (s *tty) told(c *canary, key alpacasim.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.echoed = key.ID
+	c.keep(terminalShows, s.raw)
+	c.keep(terminalShows, []byte("\n"+strings.Join(s.frames, "\n")))
+}
+
 // vouches gives the reason that break-glass needs.
 func (s *tty) vouches(why string) {
 	s.t.Helper()
@@ -258,10 +268,12 @@ func (s *tty) vouches(why string) {
 
 // TestR90Terminal: the whole procedure at a terminal, with no bot beside it. The
 // person leaves with Ctrl-C in the middle and goes on later. R34: what is typed
-// as the secret is never shown.
+// as the secret is never shown. R43: no secret is where it does not belong.
 func TestR90Terminal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	c := tapped(w)
+	c.alone = true
 	s := w.tty(t, quick(), "rotate", KeySet)
 	s.vouches("INC-45 Slack is down")
 	s.choose("Go on: every question")
@@ -282,6 +294,8 @@ func TestR90Terminal(t *testing.T) {
 		t.Errorf("status = %d %q, want the rotation at step 2", code, said)
 	}
 
+	s.told(c, alpacasim.Key{})
+
 	s = w.tty(t, quick(), "rotate", KeySet)
 	s.vouches("INC-45 Slack is still down")
 	s.see("it goes on here", "┃ Key ID")
@@ -293,6 +307,8 @@ func TestR90Terminal(t *testing.T) {
 	s.ends(0)
 	s.see("✔ sealed ····"+last4(key.ID), "test_order: ", "prod is rotated")
 	s.hid(key)
+	s.told(c, key)
+	c.judge(t)
 	if err := w.vaultHolds(key, 2, 2); err != nil {
 		t.Error(err)
 	}
@@ -303,6 +319,7 @@ func TestR90Terminal(t *testing.T) {
 func TestTerminalTakesOver(t *testing.T) {
 	t.Parallel()
 	d := newDrill(t)
+	c := newCanary(t, d.World)
 	if err := d.to(hasFields); err != nil {
 		t.Fatal(d.report([]Check{{"comes to step 2", err}}))
 	}
@@ -323,8 +340,10 @@ func TestTerminalTakesOver(t *testing.T) {
 	s.pastes(d.key)
 	s.ends(0)
 	s.hid(d.key)
+	s.told(c, d.key)
 	d.sealed = true
 	d.finish(t)
+	c.judge(t)
 }
 
 // TestTerminalMoves: a question on the screen ends by itself when it is answered
@@ -363,6 +382,8 @@ func TestTerminalMoves(t *testing.T) {
 func TestTerminalMends(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	c := tapped(w)
+	c.alone = true
 	w.Heroku.SetPhase(prodApp, herokusim.Phase{On: true, Fails: true})
 	s := w.tty(t, quick(), "rotate", KeySet, "--reason", "INC-46")
 	s.see("Why do you act now?", "INC-46")
@@ -394,6 +415,8 @@ func TestTerminalMends(t *testing.T) {
 	s.ends(0)
 	s.see("prod is rotated", ciConsumer)
 	s.hid(key)
+	s.told(c, key)
+	c.judge(t)
 	if err := holds(w.Heroku.Running(prodApp), key); err != nil {
 		t.Errorf("%s: %v", prodApp, err)
 	}

@@ -23,6 +23,9 @@ import (
 // cliArg, as the first argument, makes the test binary be cmd/bot.
 const cliArg = "__cli"
 
+// sandboxArg, as the first argument, makes it be cmd/sandbox.
+const sandboxArg = "__sandbox"
+
 // beCLI is what cmd/bot does.
 func beCLI(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -30,10 +33,21 @@ func beCLI(args []string) int {
 	return cli.Run(ctx, cli.Env{Args: args, Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now})
 }
 
-// TestMain lets the test binary be the bot that a World starts, and cmd/bot.
+// beSandbox is what cmd/sandbox does.
+func beSandbox(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return Main(ctx, Env{Args: args, Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now})
+}
+
+// TestMain lets the test binary be the bot that a World starts, and both programs
+// of cmd.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == cliArg {
 		os.Exit(beCLI(os.Args[2:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == sandboxArg {
+		os.Exit(beSandbox(os.Args[2:]))
 	}
 	if IsBot(os.Args[1:]) {
 		os.Exit(Main(context.Background(), Env{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now}))

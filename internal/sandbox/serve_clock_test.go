@@ -53,12 +53,22 @@ func (b *browser) reads(channel string, texts ...string) (p post) {
 	return p
 }
 
-// forward moves the clock; the bot is back after that.
+// forward moves the clock; the bot is back after that, with a connection of its
+// own: what the page shows may be a moment old.
 func (b *browser) forward(d time.Duration) {
 	b.t.Helper()
+	before := 0
+	if b.world != nil {
+		before = b.world.Slack.Connections()
+	}
 	b.do("/api/clock", map[string]any{"advance_s": d.Seconds()})
 	b.until("the clock is moved and the bot runs", func() bool { return b.rotation().BotRunning })
 	b.online()
+	for deadline := time.Now().Add(30 * time.Second); b.world != nil && d > smallLeap && (b.world.Slack.Connections() == before || b.world.Slack.Sockets() == 0); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatal("the bot has no connection after the leap")
+		}
+	}
 }
 
 // surveyed waits until the bot has seen the account with its positions and

@@ -16,7 +16,8 @@ import (
 const atATime = 5
 
 // TestPageNotices plays what the bot notices and reminds of by itself, with a
-// person who has nothing but the page and its clock: R7, R10, R47, R84, R85.
+// person who has nothing but the page and its clock: R7, R10, R47, R84, R85. No
+// secret is where it does not belong after any of it (R43).
 func TestPageNotices(t *testing.T) {
 	t.Parallel()
 	plays := []struct {
@@ -43,13 +44,52 @@ func TestPageNotices(t *testing.T) {
 			defer func() { <-seats }()
 			t.Run(p.name, func(t *testing.T) {
 				st := open(t, nil)
+				c := st.watched(t)
 				ada := browse(t, st.url, Ada)
+				ada.world = st.World
 				ada.online()
 				st.surveyed(t)
 				p.play(t, st, ada)
 				ada.renders()
+				c.say(p.name + " is played")
+				if err := st.bot.Stop(); err != nil {
+					t.Fatal(err)
+				}
+				c.empty = len(ada.rotation().Rotations) == 0
+				c.judge(t)
+				c.woke(t)
 			})
 		})
+	}
+}
+
+// watched starts the bot anew with everything kept that comes out of it.
+func (st *stage) watched(t *testing.T) *canary {
+	t.Helper()
+	if err := st.bot.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	c := newCanary(t, st.World)
+	if err := st.bot.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// woke looks whether the search saw the routing key on its way to PagerDuty, if
+// anybody was woken: else it would be blind.
+func (c *canary) woke(t *testing.T) {
+	t.Helper()
+	l := search(t, map[string]string{"the routing key": pagerKey})
+	for _, line := range c.wires {
+		for _, r := range line.all() {
+			if line.to == toPager && len(l.find(r.Body)) == 0 {
+				t.Errorf("a call to PagerDuty has no routing key in it, so this search proves nothing")
+			}
+		}
+		if alerts := c.w.Pager.Alerts(); line.to == toPager && len(alerts) > 0 && len(line.all()) == 0 {
+			t.Errorf("%d alerts, and nothing was kept of the calls to PagerDuty", len(alerts))
+		}
 	}
 }
 
@@ -182,7 +222,10 @@ func standsDown(_ *testing.T, st *stage, ada *browser) {
 	ada.forward(5 * time.Minute)
 	ada.reads(OpsChannel, "the key works again", "stood down; nothing was changed")
 	ada.alerted(pagerdutysim.Resolved)
-	ada.until("the rotation stood down", func() bool { return ada.rotation().Rotations[0].Rotation.Outcome == "stood_down" })
+	ada.until("the rotation stood down", func() bool {
+		list := ada.rotation().Rotations // empty until the bot was asked
+		return len(list) > 0 && list[0].Rotation.Outcome == "stood_down"
+	})
 	ada.until("the page is over", func() bool {
 		return len(ada.find("", startNowButton)) == 0 && len(ada.find("", "Nothing was changed, and this page is over")) == 1
 	})
@@ -226,6 +269,7 @@ func rollCallAndLeaver(t *testing.T, st *stage, ada *browser) {
 	ada.rotates()
 	ada.reads(OpsChannel, "0 of 2 developers have pulled the new pair", "*Not yet:*")
 	ada.pressIn(updated)
+	ada.until("her press is taken", func() bool { return ada.button(updated) == nil }) // before the bot is stopped
 	ada.forward(oneDay)
 	bob.reads("", "you have not pressed Updated for 1 day", "infisical", updated)
 	list := ada.reads(OpsChannel, "1 of 2 developers have pulled the new pair", "<@"+Bob+">")

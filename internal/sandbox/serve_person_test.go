@@ -87,20 +87,26 @@ func (b *browser) pressIn(text string) {
 	b.t.Helper()
 	var body map[string]any
 	b.until("a message has the button "+text, func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for _, p := range b.posts {
-			for _, x := range p.Blocks {
-				for _, e := range x.buttons() {
-					if e.label() == text && !p.Deleted {
-						body = map[string]any{"where": "message", "channel": p.Channel, "ts": p.TS, "block_id": x.BlockID, "action_id": e.ActionID, "value": e.Value}
-					}
-				}
-			}
-		}
+		body = b.button(text)
 		return body != nil
 	})
 	b.do("/api/slack/press", body)
+}
+
+// button returns how the button of a message is pressed; nil if none has it.
+func (b *browser) button(text string) (body map[string]any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.posts {
+		for _, x := range p.Blocks {
+			for _, e := range x.buttons() {
+				if e.label() == text && !p.Deleted {
+					body = map[string]any{"where": "message", "channel": p.Channel, "ts": p.TS, "block_id": x.BlockID, "action_id": e.ActionID, "value": e.Value}
+				}
+			}
+		}
+	}
+	return body
 }
 
 // whispered waits for a message that only this person sees.
