@@ -24,6 +24,7 @@ func testBrowserPaged(t *testing.T, b *tab) {
 	b.click(spot{In: "#part-slack", CSS: "[data-testid^=slack-channel-D]"})
 	b.find(button(startNowButton))
 	b.looksRight(t, "paged")
+	eval[bool](b, `() => { document.getElementById('rotation').scrollTop = 0; return true; }`)
 	b.picture("paged")
 	b.until("nothing is left out", `!document.querySelector('.bk-unknown')`)
 	b.click(button(startNowButton))

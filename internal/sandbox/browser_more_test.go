@@ -87,6 +87,8 @@ func testBrowserNarrow(t *testing.T, b *tab) {
 	b.looksRight(t, "narrow, step 1")
 	b.click(inModal(button(goOnButton)))
 	b.find(inModal(spot{Label: secretLabel}))
+	b.until("the line on top is about step 2", `document.querySelector('[data-testid=coach]').dataset.stage === 'generate'`)
+	eval[bool](b, `() => { document.querySelector('.modal-body .bk-alert').scrollIntoView(); return true; }`)
 	b.picture("narrow")
 	b.click(spot{CSS: "#tab-outside"})
 	b.click(testID("alpaca-regenerate"))

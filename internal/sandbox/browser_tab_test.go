@@ -25,7 +25,7 @@ const atMost = 20 * time.Second
 // A tab is a window of the browser with its own storage. It acts by mouse and
 // keyboard only, and notes whatever goes wrong inside the page.
 type tab struct {
-	t      *testing.T
+	t      testing.TB
 	ctx    context.Context //nolint:containedctx // a tab is its context
 	cancel context.CancelFunc
 	ended  bool
@@ -37,7 +37,7 @@ type tab struct {
 	urls     map[network.RequestID]string
 }
 
-func newTab(browser context.Context, t *testing.T, axe string) *tab {
+func newTab(browser context.Context, t testing.TB, axe string) *tab {
 	t.Helper()
 	b := &tab{t: t, axe: axe, urls: map[network.RequestID]string{}}
 	b.ctx, b.cancel = chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.note))

@@ -38,6 +38,9 @@ func TestBrowser(t *testing.T) {
 		{"narrow", testBrowserNarrow},
 		{"drill", testBrowserDrill},
 		{"paged", testBrowserPaged},
+		{"words", testBrowserWords},
+		{"not supported", testBrowserNotSupported},
+		{"live parts", testBrowserLive},
 		{"many messages", testBrowserMessages},
 		{"sandbox restarted", testBrowserRestart},
 	} {
@@ -46,7 +49,7 @@ func TestBrowser(t *testing.T) {
 }
 
 // missing skips the test, or fails it where a browser is required.
-func missing(t *testing.T, format string, args ...any) {
+func missing(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv(requireBrowser) == "1" {
 		t.Fatalf(format, args...)
@@ -56,7 +59,7 @@ func missing(t *testing.T, format string, args ...any) {
 
 // startBrowser starts Chromium without a window, with a profile of its own, and
 // ends it with the test.
-func startBrowser(t *testing.T) context.Context {
+func startBrowser(t testing.TB) context.Context {
 	t.Helper()
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {

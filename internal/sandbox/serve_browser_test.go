@@ -20,10 +20,11 @@ import (
 // A browser knows the sandbox only by its page: what comes in as events, and
 // what it may post. It has no knowledge of the world behind it.
 type browser struct {
-	t    *testing.T
-	url  string
-	as   string
-	http *http.Client
+	world *World // nil: it is not looked at past the page
+	t     *testing.T
+	url   string
+	as    string
+	http  *http.Client
 
 	mu      sync.Mutex
 	changed chan struct{}

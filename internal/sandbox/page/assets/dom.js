@@ -118,11 +118,20 @@ function set(el, k, value) {
 
 export const $ = (id) => document.getElementById(id);
 
-// say announces text to people who do not see the page.
+const saying = new Map(); // live region → what it is about to say
+
+// say announces text to people who do not see the page. What is said in the same
+// moment is said together: one text would take the place of the other.
 export function say(text, urgent = false) {
+  if (!text) return;
   const el = $(urgent ? 'assertive' : 'polite');
+  if (saying.has(el)) { saying.get(el).add(text); return; }
+  saying.set(el, new Set([text]));
   el.textContent = '';
-  setTimeout(() => { el.textContent = text; }, 40);
+  setTimeout(() => {
+    el.textContent = [...saying.get(el)].map((t) => (/[.!?…]$/.test(t) ? t : t + '.')).join(' ');
+    saying.delete(el);
+  }, 40);
 }
 
 // remember and recall keep small choices of the person between visits.

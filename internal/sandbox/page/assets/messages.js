@@ -69,7 +69,7 @@ export function take({ reset, messages }, onUnread) {
     }
     if (!old && m.user !== as) {
       if (m.channel !== open) r.unread++;
-      if (list.length <= 3) say((m.ephemeral ? 'Only for you, from ' : 'New message from ') + nameOf(m.user) + ': ' + m.text);
+      if (list.length <= 3) say((m.ephemeral ? 'Only for you, from ' : 'New message from ') + nameOf(m.user) + ': ' + aloud(m.text));
     }
   }
   if (redraw && !old) shown += list.length;
@@ -85,6 +85,13 @@ const chunk = 200;
 
 // settled says that all old messages are here: from now on they are news.
 function settled() { history = false; }
+
+// aloud is a text as it is read out: without marks, and with names and dates.
+function aloud(source) {
+  const el = document.createElement('div');
+  patch(el, mrkdwn(source || ''));
+  return el.textContent;
+}
 
 const isReply = (m) => m.thread_ts && m.thread_ts !== m.ts;
 

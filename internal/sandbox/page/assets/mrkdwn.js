@@ -46,7 +46,7 @@ function lines(source, verbatim) {
   let quote = null;
   let body = [];
   const flush = () => {
-    if (body.length > 0) out.push(h('span.mk-text', inline(body.join('\n'), verbatim)));
+    if (body.join('') !== '' || body.length > 1) out.push(h('span.mk-text', inline(body.join('\n'), verbatim)));
     body = [];
     if (quote) out.push(h('blockquote.mk-quote', inline(quote.join('\n'), verbatim)));
     quote = null;

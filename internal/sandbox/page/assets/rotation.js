@@ -12,6 +12,7 @@ let drilling = false;
 let deadPlaces = 0;
 let trouble = '';
 const said = new Map(); // rotation|step → state that was announced
+let heard = false; // what was there before this page looked is no news
 
 const titles = {
   precheck: 'Pre-rotation checks', generate: 'Generate the new pair', validate: 'Validate the new pair', store: 'Store in Infisical',
@@ -57,7 +58,12 @@ export function current() {
 }
 
 function announce() {
-  for (const { rotation: r } of list()) {
+  for (const { rotation: r, exposure: e } of list()) {
+    const dead = !!e?.running;
+    const was = said.get(r.id + '|dead') ?? false;
+    said.set(r.id + '|dead', dead);
+    if (heard && dead && !was) say('Exposed now: the old pair is dead. Trading fails until the last consumer is verified.', true);
+    if (heard && !dead && was) say('No longer exposed: it lasted ' + exposedText(e));
     for (const s of r.steps || []) {
       const key = r.id + '|' + s.name;
       const before = said.get(key);
@@ -71,6 +77,7 @@ function announce() {
     said.set(key, r.outcome || '');
     if (before === '' && r.outcome) say('Rotation of ' + r.keyset + ' ' + ended(r.outcome));
   }
+  heard = true;
 }
 
 // ended says an outcome in words.
@@ -114,6 +121,12 @@ function exposedText(e) {
   return instant(e?.from) > 0 ? stopwatch(Math.round(e.took_ms / 100) * 100) : '0.0 s'; // rounded as the bot does
 }
 
+// stepText is short, so that it fits beside a title: no tenths after a minute.
+function stepText(from) {
+  const ms = now() - from;
+  return stopwatch(ms, ms < 60000 && !calm.matches);
+}
+
 function timeline(at) {
   const r = at?.rotation;
   const all = list();
@@ -138,7 +151,7 @@ function step(s, r) {
     h('div.step-main',
       h('div.step-top', h('span.step-title', h('span.sr', 'Step ' + s.number + ': '), titles[s.name] || s.name, h('span.sr', ', ' + word)),
         h('span.step-took', s.state === 'running' && from > 0
-          ? h('span', { key: 'run', 'data-from': from }, stopwatch(now() - from, !calm.matches))
+          ? h('span', { key: 'run', 'data-from': from }, stepText(from))
           : from > 0 && to > 0 ? took(to - from) : '')),
       waits && h('p.step-waits', { key: 'waits' }, 'waits for a person'),
       s.problem?.text && s.state !== 'done' && h('p.step-problem', { key: 'problem' }, s.problem.text, s.problem.fix && h('span.step-fix', s.problem.fix)),
@@ -218,7 +231,7 @@ function beat() {
   const e = current()?.exposure;
   const el = $('exposed-time');
   if (el && e?.running) el.firstChild.data = exposedText(e);
-  for (const s of $('rotation').querySelectorAll('[data-from]')) s.firstChild.data = stopwatch(now() - Number(s.dataset.from), !calm.matches);
+  for (const s of $('rotation').querySelectorAll('[data-from]')) s.firstChild.data = stepText(Number(s.dataset.from));
   drawBar();
   run();
 }

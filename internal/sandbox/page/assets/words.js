@@ -81,7 +81,7 @@ export function slackDate(seconds, format) {
     date_pretty: pretty(plain), date_short_pretty: pretty(short), date_long_pretty: pretty(long),
     time: clock(ms), time_secs: clock(ms, true), ago: ago(ms),
   };
-  return format.replace(/\{([a-z_]+)\}/g, (all, name) => known[name] ?? all);
+  return format.replace(/\{([a-z_]+)\}/g, (all, name) => (Object.hasOwn(known, name) ? known[name] : all));
 }
 
 // likeWhat compares an outage with something that a person knows.
