@@ -70,8 +70,8 @@ func TestDocumentLinks(t *testing.T) {
 }
 
 // TestDocumentCommands: each command of the bot that a document names is one,
-// with its flags. The commands of docs/setup.md and docs/operations.md are run by
-// internal/sandbox.
+// with its flags. internal/sandbox runs them: TestSetup, TestOperations and
+// TestDocumentedCommands.
 func TestDocumentCommands(t *testing.T) {
 	t.Parallel()
 	named := map[string]string{}

@@ -5,11 +5,16 @@ import (
 	"errors"
 	"net"
 	"regexp"
+	"time"
 
 	"github.com/slack-go/slack"
 
 	"github.com/raxx-app/keyturn/internal/fault"
 )
+
+// retryAfterMax is the longest wait that Slack may ask for. What stands in a
+// header may be any number, and a bot that waits for a year is down.
+const retryAfterMax = 15 * time.Minute
 
 // slackCodes have this form. Whatever else stands in Slack's error field is not
 // repeated: it may be something that was sent.
@@ -38,7 +43,7 @@ func slackFault(op string, err error) error {
 	}
 	f := &fault.Error{Kind: fault.Internal, Reason: slackCode(err), Op: op, Err: errors.New("slack call failed")}
 	if limited, ok := errors.AsType[*slack.RateLimitedError](err); ok {
-		f.Kind, f.Reason, f.RetryAfter = fault.Transient, "rate_limited", limited.RetryAfter
+		f.Kind, f.Reason, f.RetryAfter = fault.Transient, "rate_limited", min(max(limited.RetryAfter, 0), retryAfterMax)
 		f.User, f.Fix = "Slack asks the bot to slow down.", "Nothing to do: the bot goes on by itself."
 		return f
 	}
