@@ -167,14 +167,14 @@ func TestCanaryEcho(t *testing.T) {
 				return err
 			}
 			clear := s.Heroku.Inject(refusal(http.MethodPatch, "/apps/"+prodApp))
-			return s.mendedAfter(prodApp, prodApp, "Heroku takes it", clear)
+			return s.mendedAfter(prodApp, "Heroku takes it", clear, prodApp)
 		}},
 		{Name: "a refusal of GitHub", Act: func(s *Scene) error {
 			if err := s.generated(); err != nil {
 				return err
 			}
 			clear := s.GitHub.Inject(refusal(http.MethodPut, "/repos/"))
-			return s.mendedAfter(ciConsumer, ciConsumer, "GitHub takes it", clear)
+			return s.mendedAfter(ciConsumer, "GitHub takes it", clear, ciConsumer, nightlyConsumer)
 		}},
 	} {
 		t.Run(f.Name, func(t *testing.T) {

@@ -14,7 +14,10 @@ import (
 )
 
 // Names of consumers, as bot.yml of the world has them.
-const ciConsumer = "integration-ci"
+const (
+	ciConsumer      = "integration-ci"
+	nightlyConsumer = "nightly-ci"
+)
 
 // consumerFaults are about the places that must get the pair.
 func consumerFaults() []Fault {
@@ -72,14 +75,14 @@ func consumerFaults() []Fault {
 			},
 		},
 		{
-			Name: "github-404", What: "The bot's GitHub token lost its access to the repository after the click: that consumer fails, the others go on, and Retry does it when access is back.",
+			Name: "github-404", What: "The bot's GitHub token lost its access to the repository after the click: its consumers fail, the others go on, and Retry does them when access is back.",
 			Act: func(s *Scene) error {
 				if err := s.generated(); err != nil {
 					return err
 				}
 				s.GitHub.Grant(githubToken, githubsim.Access{Secrets: githubsim.Write, Push: true, Admin: true, Repos: []string{"raxx/another"}})
 				s.Say("the GitHub token loses its access to " + repoOwner + "/" + repoName)
-				return s.mendedAfter(ciConsumer, repoOwner+"/"+repoName, "access is given back", func() { s.GitHub.Grant(githubToken, githubsim.FullAccess()) })
+				return s.mendedAfter(repoOwner+"/"+repoName, "access is given back", func() { s.GitHub.Grant(githubToken, githubsim.FullAccess()) }, ciConsumer, nightlyConsumer)
 			},
 		},
 		{
@@ -199,11 +202,11 @@ func (s *Scene) mended(consumer, says, how string, mend func()) error {
 	if err := s.generated(); err != nil {
 		return err
 	}
-	return s.mendedAfter(consumer, says, how, mend)
+	return s.mendedAfter(says, how, mend, consumer)
 }
 
-// mendedAfter is mended from the paste on.
-func (s *Scene) mendedAfter(consumer, says, how string, mend func()) error {
+// mendedAfter is mended from the paste on, for each of the consumers that failed.
+func (s *Scene) mendedAfter(says, how string, mend func(), consumers ...string) error {
 	if err := s.Ada.seal(s.ctx, s.Key); err != nil {
 		return err
 	}
@@ -215,8 +218,10 @@ func (s *Scene) mendedAfter(consumer, says, how string, mend func()) error {
 	}
 	mend()
 	s.Say(how)
-	if err := s.Ada.press(s.ctx, retryButton, consumer); err != nil {
-		return err
+	for _, consumer := range consumers {
+		if err := s.Ada.press(s.ctx, retryButton, consumer); err != nil {
+			return err
+		}
 	}
 	return s.Ada.finished(s.ctx)
 }

@@ -19,7 +19,7 @@ func webhookFaults() []Fault {
 				}
 				s.Backtest.SetOptions(webhooksim.Options{RejectsSignature: true})
 				s.Say(pairHook + " has another secret for signatures now")
-				return s.mendedAfter(pairHook, "refused the bot's signature", pairHook+" has the right secret again", func() { s.Backtest.SetOptions(webhooksim.Options{}) })
+				return s.mendedAfter("refused the bot's signature", pairHook+" has the right secret again", func() { s.Backtest.SetOptions(webhooksim.Options{}) }, pairHook)
 			},
 			Also: takenOnce,
 		},

@@ -16,7 +16,7 @@ func (w *World) places() []page.Place {
 	for _, app := range []string{prodApp, stagingApp} {
 		list = append(list, w.appPlace(app))
 	}
-	list = append(list, w.repoPlace(), w.dependabotPlace())
+	list = append(append(list, w.repoPlace()), w.storePlaces()...)
 	return append(append(list, w.hookPlaces()...), w.raptorPlace())
 }
 

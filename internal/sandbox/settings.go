@@ -29,6 +29,7 @@ keysets:
       - {name: raxx-api-prod, kind: heroku, app: raxx-api-prod, verify: {url: "@raptor@/api/trading/account", field: alpaca_status, want: ACTIVE}}
       - {name: raxx-api-staging, kind: heroku, app: raxx-api-staging}
       - {name: integration-ci, kind: github_actions, repo: raxx/raptor, dependabot: true}
+      - {name: nightly-ci, kind: github_actions, repo: raxx/raptor, environment: nightly}
       - {name: local-dev, kind: developers, users: [U0ADA, U0BOB]}
       - {name: backtest, kind: webhook, url: "@backtest@", deliver: pair}
       - {name: trade-journal, kind: webhook, url: "@journal@"}

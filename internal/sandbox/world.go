@@ -166,7 +166,7 @@ func (w *World) fill(now time.Time) error {
 		w.Heroku.AddApp(herokusim.App{Name: name, Version: 41, Vars: map[string]string{keyIDName: w.Old.ID, secretName: w.Old.Secret, "LOG_LEVEL": "info"}})
 	}
 	w.GitHub.Grant(githubToken, githubsim.FullAccess())
-	w.GitHub.AddRepo(repoOwner, repoName)
+	w.GitHub.AddRepo(repoOwner, repoName, repoEnvironment)
 	for _, store := range repoStores() {
 		w.GitHub.SetSecret(repoOwner, repoName, store, keyIDName, w.Old.ID, now.Add(-time.Hour))
 		w.GitHub.SetSecret(repoOwner, repoName, store, secretName, w.Old.Secret, now.Add(-time.Hour))

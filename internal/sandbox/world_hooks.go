@@ -28,8 +28,13 @@ func (w *World) hooks(now func() time.Time) (backtest, journal *webhooksim.Sim) 
 	return backtest, webhooksim.New(webhooksim.Config{Secret: webhookSecret, Now: now})
 }
 
+// repoEnvironment is the deployment environment with a copy of its own.
+const repoEnvironment = "nightly"
+
 // repoStores are the stores of the repository that hold the pair.
-func repoStores() []string { return []string{githubsim.Actions, githubsim.Dependabot} }
+func repoStores() []string {
+	return []string{githubsim.Actions, githubsim.Dependabot, "environments/" + repoEnvironment}
+}
 
 // hookHolds reports whether the receiver of pairs works with key.
 func (w *World) hookHolds(key alpacasim.Key) error {
@@ -105,13 +110,20 @@ func lastEvent(s *webhooksim.Sim) string {
 	return text
 }
 
-// dependabotPlace shows what runs that Dependabot starts are given.
-func (w *World) dependabotPlace() page.Place {
-	keyID, at, _ := w.GitHub.StoreSecret(repoOwner, repoName, githubsim.Dependabot, keyIDName)
-	secret, _, _ := w.GitHub.StoreSecret(repoOwner, repoName, githubsim.Dependabot, secretName)
-	return page.Place{
-		ID: "github:" + repoOwner + "/" + repoName + ":dependabot", Group: "GitHub", Name: repoOwner + "/" + repoName + " (Dependabot)",
-		Last4: page.Last4(keyID), Works: w.works(keyID, secret), Detail: "Dependabot's own store", Fields: [][2]string{{"Key ID updated_at", stampText(at)}},
+// storePlaces shows the repository's stores beside the Actions secrets: what jobs of
+// a deployment environment are given, and what runs that Dependabot starts.
+func (w *World) storePlaces() []page.Place {
+	place := func(store, id, name, detail string) page.Place {
+		keyID, at, _ := w.GitHub.StoreSecret(repoOwner, repoName, store, keyIDName)
+		secret, _, _ := w.GitHub.StoreSecret(repoOwner, repoName, store, secretName)
+		return page.Place{
+			ID: "github:" + repoOwner + "/" + repoName + ":" + id, Group: "GitHub", Name: repoOwner + "/" + repoName + " (" + name + ")",
+			Last4: page.Last4(keyID), Works: w.works(keyID, secret), Detail: detail, Fields: [][2]string{{"Key ID updated_at", stampText(at)}},
+		}
+	}
+	return []page.Place{
+		place("environments/"+repoEnvironment, repoEnvironment, repoEnvironment, "the environment's own secrets"),
+		place(githubsim.Dependabot, "dependabot", "Dependabot", "Dependabot's own store"),
 	}
 }
 
