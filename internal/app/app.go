@@ -56,7 +56,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("open state: %w", err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if err := serve(ctx, o, store); err != nil {
+	if err := stopped(ctx, serve(ctx, o, store)); err != nil {
 		return err
 	}
 	o.Log.InfoContext(context.WithoutCancel(ctx), "bot stopped")

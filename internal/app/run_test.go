@@ -298,3 +298,29 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// A cancelling store has the bot told to stop while it reads what is open.
+type cancelling struct {
+	rotation.Store
+	cancel context.CancelFunc
+}
+
+func (s cancelling) List(ctx context.Context, prefix, after string, limit int) ([]rotation.KV, error) {
+	s.cancel()
+	return s.Store.List(ctx, prefix, after, limit)
+}
+
+// A bot that is told to stop while it starts has not failed.
+func TestStopWhileStarting(t *testing.T) {
+	t.Parallel()
+	b := newSandboxed(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b.opts.WrapStore = func(s rotation.Store) rotation.Store { return cancelling{s, cancel} }
+	if err := app.Run(ctx, b.opts); err != nil {
+		t.Errorf("Run = %v, want nil: it was told to stop", err)
+	}
+	if got := b.log.String(); !strings.Contains(got, "bot stopped") {
+		t.Errorf("log = %s, want a line that it stopped", got)
+	}
+}
