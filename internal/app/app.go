@@ -119,7 +119,7 @@ func build(ctx context.Context, o Options, file *state.Store) (*parts, error) {
 	p.engine = rotation.New(rotation.Config{
 		Store: store, Chain: state.NewChain(store), Sealer: sealer, Vendor: vendor, Book: clients.alpaca,
 		KeySets: sets, Zone: cfg.Schedules.Location, Limits: o.Limits, Admin: adminOf(cfg.Slack.AdminIDs), Now: o.Now, Log: o.Log,
-		Seen: watch.Seen,
+		Role: rotation.RolesOf(func(role string) []string { return p.slack.Members(role) }), Seen: watch.Seen,
 		Tell: func(id rotation.ID) {
 			ends.slack.Changed(id)
 			p.outbox.Wake()

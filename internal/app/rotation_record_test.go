@@ -39,7 +39,7 @@ func (s *story) audit(t *testing.T) {
 	}
 	wantContext := map[string]any{
 		"secret_name": keyIDName, "secret_names": []any{keyIDName, secretName}, "method": "operator-assisted-dashboard", "trigger": "scheduled",
-		"sop": "alpaca-paper", "sop_version": "2026-04-24", "outcome": "completed", "role": "ops", "account": rotation.Masked(s.account["prod"]),
+		"sop": "alpaca-paper", "sop_version": "2026-04-24", "outcome": "completed", "opened_by": "ada@raxx.app", "role": "ops, on-call", "operator": "ada@raxx.app", "operator_role": "ops, on-call", "account": rotation.Masked(s.account["prod"]),
 		"key_id_last4_old": s.old["prod"].ID[len(s.old["prod"].ID)-4:], "key_id_last4_new": s.key.ID[len(s.key.ID)-4:],
 	}
 	for name, want := range wantContext {

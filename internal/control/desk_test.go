@@ -134,7 +134,7 @@ func (d *desk) Retry(ctx context.Context, by rotation.Actor, id rotation.ID, ste
 			return d.did("stopped")
 		}
 	}
-	return d.did("retry %s %s %s %d %s", by.ID, id, step, round, item)
+	return d.did("retry %s %s %s %d %s", who(by), id, step, round, item)
 }
 
 func (d *desk) Regenerate(_ context.Context, by rotation.Actor, id rotation.ID, step rotation.StepName, round int) error {
@@ -170,7 +170,7 @@ func (d *desk) ItWasMe(_ context.Context, by rotation.Actor, id rotation.ID, wha
 }
 
 func (d *desk) TakeOver(_ context.Context, by rotation.Actor, id rotation.ID) error {
-	return d.did("take_over %s %s", by.ID, id)
+	return d.did("take_over %s %s", who(by), id)
 }
 
 func (d *desk) Cancel(_ context.Context, by rotation.Actor, id rotation.ID, why string) error {
@@ -211,4 +211,12 @@ func attendWith(t *testing.T, d *desk, person string, log *slog.Logger) *control
 		Admin:  func(id string) string { return strings.Replace(id, "U0ADA", "ada@raxx.app", 1) },
 	})
 	return c
+}
+
+// who is who acts, and as what if the server says so to the engine.
+func who(by rotation.Actor) string {
+	if by.Role == "" {
+		return by.ID
+	}
+	return by.ID + " as " + by.Role
 }

@@ -100,7 +100,7 @@ func (s *Server) admit(ctx context.Context, act commands.Act, about commands.Sub
 	login := loginFrom(ctx)
 	by := rotation.Actor{ID: s.person(login)}
 	if by.ID == "" {
-		by.ID = localPrefix + login
+		by.ID, by.Role = localPrefix+login, rotation.ActedBreakGlass
 		if reason == "" {
 			return by, &fault.Error{
 				Kind: fault.Denied, Reason: "reason_needed", Op: "control.act",
@@ -113,6 +113,7 @@ func (s *Server) admit(ctx context.Context, act commands.Act, about commands.Sub
 	err := s.cfg.Gate.Check(ctx, by, act, about)
 	if fault.KindOf(err) == fault.Unknown && ctx.Err() == nil {
 		if reason != "" { // Slack does not say; a definite "not a member" stays one
+			by.Role = rotation.ActedBreakGlass
 			return by, s.breakGlass(ctx, by, login, act, about, reason)
 		}
 		return by, &fault.Error{
@@ -143,7 +144,7 @@ func (s *Server) breakGlass(ctx context.Context, by rotation.Actor, login string
 	if s.cfg.Queue == nil {
 		return nil
 	}
-	key := "breakglass/" + cmp.Or(string(about.Rotation), about.KeySet+"/"+row.At.Format(time.RFC3339)) + "/" + login
+	key := rotation.NoticeBreakGlass + "/" + cmp.Or(string(about.Rotation), about.KeySet+"/"+row.At.Format(time.RFC3339)) + "/" + login
 	err := s.cfg.Queue.Queue(ctx, key, s.cfg.Channel, rotation.Note{Kind: rotation.NoteBreakGlass, Rotation: about.Rotation, KeySet: about.KeySet, Data: map[string]string{
 		rotation.NotePeople: by.ID, rotation.NoteWhat: string(act), rotation.NoteWhy: reason, rotation.NoteSince: row.At.Format(time.RFC3339),
 	}})

@@ -168,7 +168,7 @@ func callKey(id rotation.ID, ep episode, rung, to string) string {
 }
 
 func episodeKey(id rotation.ID, ep episode) string {
-	return "waiting/" + string(id) + "/" + stamp(ep.Start) + "/"
+	return rotation.NoticeCall + "/" + string(id) + "/" + stamp(ep.Start) + "/"
 }
 
 // begin returns the episode that w belongs to. A new one is stored, and what

@@ -31,7 +31,7 @@ import (
 const (
 	notePrefix   = rotation.OutboxPrefix + rotation.PostNote + "/" // + key: a note that waits
 	postedPrefix = "posted/"                                       // + rotation ID: where its channel message is
-	toldPrefix   = "told/"                                         // + key: what became of a note
+	toldPrefix   = rotation.ToldPrefix                             // + key: what became of a note
 )
 
 const (

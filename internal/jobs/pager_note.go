@@ -14,7 +14,9 @@ import (
 
 // forcedKey is the key of the note that pages one person; whoever sends it, it
 // goes out once.
-func forcedKey(id rotation.ID, to string) string { return "forced/" + string(id) + "/" + to }
+func forcedKey(id rotation.ID, to string) string {
+	return rotation.NoticePage + "/" + string(id) + "/" + to
+}
 
 // tell queues the note to each on-call member who is ops. While it is not known
 // who that is it does nothing, and the next scan tries again.

@@ -32,7 +32,9 @@ func (e *Engine) GoOn(ctx context.Context, by Actor, id ID, in GoOn) (problems m
 		}
 		now := e.now()
 		cur.Trigger, cur.Reason, cur.Ticks = in.Trigger, cur.why(in), slices.Clone(in.Ticks)
-		cur.TestOrder, cur.Operator = in.TestOrder && r.set.Trader != nil, by
+		cur.TestOrder = in.TestOrder && r.set.Trader != nil
+		cur.AskedFor = cmp.Or(cur.AskedFor, in.Trigger)
+		cur.handOver(by, tookGoOn, now)
 		cur.passFailed(c, by, cmp.Or(in.PassWhy, passDead), now)
 		switch {
 		case cur.forced():

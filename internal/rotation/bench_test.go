@@ -28,6 +28,7 @@ type bench struct {
 	others []rotation.KeySet
 	seen   rotation.Seen                             // what the sentinel knows
 	target func([]rotation.Target) []rotation.Target // edits bot.yml; nil: as it is
+	config func(*rotation.Config)                    // edits all of it; nil: as it is
 }
 
 var operator = rotation.Actor{ID: "U0ADA"}
@@ -76,7 +77,7 @@ func (b *bench) start() {
 	if b.target != nil {
 		targets = b.target(targets)
 	}
-	b.engine = rotation.New(rotation.Config{
+	cfg := rotation.Config{
 		Seen:  func(context.Context, string) (rotation.Seen, error) { return b.seen, nil },
 		Store: b.store, Chain: state.NewChain(b.store), Sealer: sealer, Vendor: b.w, Book: b.w, Now: time.Now,
 		Log:   slog.New(slog.DiscardHandler),
@@ -86,7 +87,11 @@ func (b *bench) start() {
 			Place: "project p, prod, /", Vault: fakeVault{b.w}, Trader: fakeTrader{b.w},
 			Targets: targets,
 		}}, b.others...),
-	})
+	}
+	if b.config != nil {
+		b.config(&cfg)
+	}
+	b.engine = rotation.New(cfg)
 	if err := b.engine.Load(b.t.Context()); err != nil {
 		b.t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/raxx-app/keyturn/internal/fault"
 )
 
-// A Config is what an [Engine] works with. All fields but Admin, Tell, Seen and
-// Limits are needed.
+// A Config is what an [Engine] works with. All fields but Admin, Role, Tell,
+// Seen and Limits are needed.
 type Config struct {
 	Store   Store
 	Chain   Chain
@@ -27,6 +27,7 @@ type Config struct {
 	Limits  Limits
 	Admin   func(slackID string) string                            // audit name of a person (R62); nil: the ID itself
 	Tell    func(ID)                                               // called after each commit that people should see; must not block
+	Role    func(slackID string) string                            // as what a person may act at this moment; "" or nil: not known
 	Seen    func(ctx context.Context, keyset string) (Seen, error) // what the sentinel knows of the stored pair; nil: nothing
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -113,7 +114,7 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // adopt makes the run of an open rotation known, and leaves it to Run to drive.
 func (e *Engine) adopt(cur Rotation, set *KeySet) *run {
-	r := newRun(e.led, set, cur, e.cfg.Tell)
+	r := newRun(e.led, set, cur, e.cfg.Tell, e.cfg.Log)
 	e.mu.Lock()
 	e.runs[cur.ID] = r
 	e.begins = append(e.begins, r)
@@ -157,11 +158,12 @@ func (e *Engine) open(ctx context.Context, set *KeySet, by Actor, as func(*Rotat
 	} else if !errors.Is(err, ErrNotFound) {
 		return "", false, err
 	}
-	cur := Rotation{ID: newID(), KeySet: keyset, Trigger: TriggerScheduled, Place: set.Place, Operator: by, Opened: e.now(), Steps: freshSteps()}
+	cur := Rotation{ID: newID(), KeySet: keyset, Trigger: TriggerScheduled, Place: set.Place, Operator: by, Opener: by, Opened: e.now(), Steps: freshSteps()}
 	c := change{conds: []Cond{{Key: activePrefix + keyset}}, ops: []Op{{Key: activePrefix + keyset, Value: []byte(cur.ID)}}}
-	c.add(&cur, "", cur.Operator, "secret.rotate.started", map[string]any{"sop": SOPID, "sop_version": SOPVersion, "secret_names": []string{set.Names.KeyID, set.Names.Secret}})
+	c.add(&cur, "", cur.Operator, "secret.rotate.started", map[string]any{"role": by.role(), "sop": SOPID, "sop_version": SOPVersion, "secret_names": []string{set.Names.KeyID, set.Names.Secret}})
 	if as != nil {
 		as(&cur, &c)
+		cur.AskedFor = cur.Trigger
 	}
 	if err := e.led.commit(ctx, &cur, &c); err != nil {
 		id, activeErr := e.led.active(context.WithoutCancel(ctx), keyset)
@@ -177,7 +179,7 @@ func (e *Engine) open(ctx context.Context, set *KeySet, by Actor, as func(*Rotat
 		}
 	}
 	e.adopt(cur, set)
-	e.cfg.Log.InfoContext(ctx, "rotation opened", slog.String("rotation", string(cur.ID)), slog.String("keyset", keyset), slog.String("actor", by.ID))
+	e.cfg.Log.InfoContext(ctx, "rotation opened", slog.String("rotation", string(cur.ID)), slog.String("step", string(StepPrecheck)), slog.String("keyset", keyset), slog.String("actor", by.ID))
 	if e.cfg.Tell != nil {
 		e.cfg.Tell(cur.ID)
 	}
@@ -337,8 +339,12 @@ func (e *Engine) keySet(name string) (*KeySet, error) {
 	return nil, &fault.Error{Kind: fault.NotFound, Reason: "no_keyset", Op: "rotation.Engine", User: fmt.Sprintf("There is no key set %q.", name), Fix: "Configured: " + strings.Join(e.KeySets(), ", ") + "."}
 }
 
-// named fills in the audit name.
+// named fills in the audit name, and as what a person acts unless the caller knows:
+// whoever calls has just let them in.
 func (e *Engine) named(a Actor) Actor {
+	if a.Role == "" && e.cfg.Role != nil && a.ID != BotActor {
+		a.Role = e.cfg.Role(a.ID)
+	}
 	a.Admin = a.ID
 	if e.cfg.Admin != nil && a.ID != BotActor {
 		a.Admin = e.cfg.Admin(a.ID)

@@ -71,6 +71,10 @@ func (e *Engine) closeIt(ctx context.Context, f *flight, lost []string, snap kep
 	if err != nil {
 		return fmt.Errorf("list sealed pairs: %w", err)
 	}
+	told, err := Notices(ctx, e.cfg.Store, cur.ID)
+	if err != nil {
+		return err
+	}
 	return f.update(ctx, func(cur *Rotation, c *change) error {
 		now := e.now()
 		sum := e.sum(cur, past, lost, f.set, now)
@@ -78,7 +82,7 @@ func (e *Engine) closeIt(ctx context.Context, f *flight, lost []string, snap kep
 		s := cur.Step(StepRecord)
 		s.Facts = summaryFacts(sum)
 		cur.leave(c, StepRecord, bot(), now)
-		c.add(cur, StepRecord, cur.Operator, "secret.rotate.completed", completedContext(cur, f.set))
+		c.add(cur, StepRecord, cur.Operator, "secret.rotate.completed", e.completedContext(cur, f.set, told))
 		for _, kv := range sealed {
 			c.ops = append(c.ops, Op{Key: kv.Key, Delete: true})
 		}
@@ -170,12 +174,15 @@ func (e *Engine) compare(ctx context.Context, pair Pair, snap *Snapshot, now Sur
 			lost = append(lost, fmt.Sprintf("position %s: %s before, %s now", p.Symbol, p.Qty, qty))
 		}
 	}
-	still := map[string]bool{}
+	still := map[string]Order{}
 	for _, o := range now.OpenOrders {
-		still[o.ID] = true
+		still[o.ID] = o
 	}
 	for _, o := range snap.Survey.OpenOrders {
-		if still[o.ID] {
+		if open, ok := still[o.ID]; ok {
+			if !sameFill(open, o) {
+				lost = append(lost, fmt.Sprintf("order %s %s %s: open, %s filled", o.Side, o.Qty, o.Symbol, open.FilledQty))
+			}
 			continue
 		}
 		became, err := e.became(ctx, pair, o)
@@ -185,6 +192,11 @@ func (e *Engine) compare(ctx context.Context, pair Pair, snap *Snapshot, now Sur
 		lost = append(lost, fmt.Sprintf("order %s %s %s: %s", o.Side, o.Qty, o.Symbol, became))
 	}
 	return lost, nil
+}
+
+// sameFill reports whether as much of the order is filled as before.
+func sameFill(now, before Order) bool {
+	return zero(now.FilledQty) && zero(before.FilledQty) || sameNumber(now.FilledQty, before.FilledQty)
 }
 
 // became says what happened to an order that is not open any more: how it
@@ -200,6 +212,9 @@ func (e *Engine) became(ctx context.Context, pair Pair, o Order) (string, error)
 		return "not open any more; how it ended could not be read", nil //nolint:nilerr // see above
 	case len(orders) == 0:
 		return "gone", nil
+	}
+	if end := orders[0]; end.Status != "filled" && !zero(end.FilledQty) {
+		return end.Status + ", " + end.FilledQty + " filled", nil
 	}
 	return orders[0].Status, nil
 }
@@ -231,61 +246,4 @@ func exposedText(took, atMost int64) string {
 		return sec(took)
 	}
 	return sec(took) + " (at most " + sec(atMost) + ")"
-}
-
-// completedContext is the record of R61–R63 and of the field list at the end
-// of docs/requirements.md. The account number is masked.
-func completedContext(cur *Rotation, set *KeySet) map[string]any {
-	chosen, sum := cur.candidate(cur.Chosen), cur.Summary
-	steps := map[string]any{}
-	for i := range cur.Steps {
-		s := &cur.Steps[i]
-		m := stepContext(s)
-		m["started"], m["ended"] = stamp(s.Started), stamp(s.Ended)
-		steps[string(s.Name)] = m
-	}
-	m := map[string]any{
-		"secret_name": set.Names.KeyID, "secret_names": []string{set.Names.KeyID, set.Names.Secret},
-		"method": "operator-assisted-dashboard", "rotated_at": stamp(sum.RotatedAt),
-		"sop": SOPID, "sop_version": SOPVersion, "sop_texts_sha256": sum.TextsSHA256,
-		"trigger": string(cur.Trigger), "reason": cur.Reason, "opened_by": cur.Operator.Admin, "role": "ops", "prerequisites": cur.Ticks,
-		"fingerprint_old": cur.OldPrint, "fingerprint_new": chosen.Print, "key_id_last4_old": cur.OldLast4, "key_id_last4_new": chosen.Last4,
-		"account": Masked(chosen.Account.Number), "key_age_days": sum.KeyAgeDays,
-		"opened": stamp(cur.Opened), "clicked": stamp(cur.ClickedAt), "last_ok": stamp(cur.LastOK), "first_rejected": stamp(cur.FirstRejected),
-		"sealed": stamp(cur.SealedAt), "verified": stamp(cur.VerifiedAt),
-		"exposed_ms": sum.ExposedMS, "exposed_max_ms": sum.ExposedMaxMS, "paste_to_verified_ms": sum.PasteToVerified,
-		"took_ms": sum.TookMS, "took_expected_ms": AverageDuration.Milliseconds(),
-		"snapshot_sha256": sum.SnapshotSHA256, "differences": sum.Lost, "steps": steps, "deviations": deviations(cur),
-		"outcome": string(Completed), "next_due": sum.NextDue, "previous_rotation": string(sum.PreviousRotation),
-	}
-	if sum.KeyAgeDays >= 0 {
-		m["days_over_cadence"] = sum.KeyAgeDays - set.CadenceDays
-	}
-	if cur.Order != nil {
-		m["test_order"] = *cur.Order
-	}
-	if cur.Trigger == TriggerReset {
-		m["cause"] = string(sum.Cause)
-		if cur.Accident != nil {
-			m["evidence"] = cur.Accident.context()
-		}
-	}
-	if cur.Snapshot != nil {
-		m["snapshot_at"] = stamp(cur.Snapshot.At)
-	}
-	if cur.Sighting != nil {
-		m["seen"] = sightingContext(*cur.Sighting)
-	}
-	if cur.Claim != nil {
-		m["claim"] = map[string]any{"by": cur.Claim.By.Admin, "what": cur.Claim.What, "did_it": cur.Claim.Mine, "at": stamp(cur.Claim.At)}
-	}
-	return m
-}
-
-func deviations(cur *Rotation) []map[string]string {
-	list := make([]map[string]string, 0, len(cur.Deviations))
-	for _, d := range cur.Deviations {
-		list = append(list, map[string]string{"at": stamp(d.At), "by": d.By.Admin, "what": d.What, "why": d.Why})
-	}
-	return list
 }

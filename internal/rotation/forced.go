@@ -137,7 +137,7 @@ func (e *Engine) Reset(ctx context.Context, by Actor, keyset, why string) (ID, b
 func (r *Rotation) claim(c *change, claim *Claim, why string) {
 	r.Claim = claim
 	if r.Operator.ID == BotActor {
-		r.takenBy(claim.By)
+		r.takenBy(claim.By, why, claim.At)
 	}
 	if !r.Step(StepPrecheck).State.Settled() {
 		r.Trigger, r.Reason = TriggerReset, why
@@ -148,9 +148,9 @@ func (r *Rotation) claim(c *change, claim *Claim, why string) {
 // takenBy makes by the operator and has what waits for the one before wait for
 // them. The bot waits for nobody where it works itself, so where it was the
 // operator only what needs a person goes over.
-func (r *Rotation) takenBy(by Actor) {
+func (r *Rotation) takenBy(by Actor, why string, now time.Time) {
 	before := r.Operator
-	r.Operator = by
+	r.handOver(by, why, now)
 	for i := range r.Steps {
 		s := &r.Steps[i]
 		switch {
@@ -195,7 +195,7 @@ func (e *Engine) ItWasMe(ctx context.Context, by Actor, id ID, what string) erro
 		now := e.now()
 		cur.pressed(PressItWasMe, StepPrecheck, cur.Step(StepPrecheck).Round, "", by, now)
 		if len(cur.Candidates) == 0 {
-			cur.takenBy(by)
+			cur.takenBy(by, tookBlame, now)
 		}
 		why := map[string]string{ClaimRegenerated: by.Admin + " generated keys", ClaimReset: by.Admin + " reset or deleted the account"}[what]
 		cur.claim(c, &Claim{By: by, What: what, Mine: true, At: now}, why)

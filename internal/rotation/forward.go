@@ -137,8 +137,8 @@ func (e *Engine) TakeOver(ctx context.Context, by Actor, id ID) error {
 			return nil
 		}
 		before := cur.Operator
-		cur.takenBy(by)
-		c.add(cur, cur.Current().Name, by, "secret.rotate.takeover", map[string]any{"from": before.Admin})
+		cur.takenBy(by, tookOver, e.now())
+		c.add(cur, cur.Current().Name, by, "secret.rotate.takeover", map[string]any{"from": before.Admin, "from_role": before.role(), "role": by.role()})
 		return nil
 	})
 }

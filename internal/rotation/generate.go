@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -70,7 +71,7 @@ func (e *Engine) watchOld(ctx context.Context, r *run) {
 		if err == nil {
 			err = e.sawOld(ctx, r, old, p)
 		}
-		told = e.tellOnce(ctx, told, err)
+		told = tellOnce(ctx, e.cfg.Log.With(slog.String("rotation", string(r.id)), slog.String("step", string(cur.Current().Name))), told, err)
 		every := e.limits.ProbeFast
 		if e.now().Sub(began) >= e.limits.ProbeFastFor {
 			every = e.limits.ProbeSlow
@@ -83,12 +84,12 @@ func (e *Engine) watchOld(ctx context.Context, r *run) {
 
 // tellOnce logs why the old pair cannot be watched, unless that was said the
 // last time: a state that is damaged stays so. It returns what was said.
-func (e *Engine) tellOnce(ctx context.Context, told string, err error) string {
+func tellOnce(ctx context.Context, log *slog.Logger, told string, err error) string {
 	if err == nil || errors.Is(err, errOver) {
 		return ""
 	}
 	if why := err.Error(); why != told {
-		e.cfg.Log.ErrorContext(ctx, "old pair cannot be watched", errAttr(err))
+		log.ErrorContext(ctx, "old pair cannot be watched", errAttr(err))
 		return why
 	}
 	return told

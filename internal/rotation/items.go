@@ -78,6 +78,7 @@ func (it *Item) stamp(was State, now time.Time) {
 	case was:
 	case Running:
 		it.Started, it.Ended, it.Tries = now, time.Time{}, 0
+		it.Begun++
 	case Pending:
 		it.Started, it.Ended = time.Time{}, time.Time{}
 	case Done, Failed, Skipped:
@@ -111,6 +112,7 @@ func (e *Engine) retrying(ctx context.Context, f *flight, name string) func(erro
 		// If this cannot be stored, what follows cannot either, and says so.
 		_ = e.setItem(ctx, f, name, func(_ *Rotation, it *Item) {
 			it.Tries++
+			it.Begun++
 			it.Detail = fault.UserText(err) + " The bot tries again by itself."
 		})
 	}
@@ -170,13 +172,25 @@ func stepContext(s *Step) map[string]any {
 
 func itemContext(it Item) map[string]any {
 	m := map[string]any{"kind": it.Kind, "state": string(it.State)}
-	for k, v := range map[string]string{"level": string(it.Level), "detail": it.Detail, "reason": it.Problem.Reason, "passed_because": it.PassWhy, "passed_by": it.PassBy} {
+	for k, v := range map[string]string{"level": string(it.Level), "detail": clip(it.Detail), "reason": it.Problem.Reason, "passed_because": clip(it.PassWhy), "passed_by": it.PassBy} {
 		if v != "" {
 			m[k] = v
 		}
 	}
+	if !it.Started.IsZero() {
+		m["started"] = stamp(it.Started)
+	}
 	if !it.Ended.IsZero() {
-		m["took_ms"] = it.Ended.Sub(it.Started).Milliseconds()
+		m["ended"], m["took_ms"] = stamp(it.Ended), it.Ended.Sub(it.Started).Milliseconds()
+	}
+	switch {
+	case it.Kind == kindOldPair:
+		m["attempts"] = it.Tries
+	case it.Begun > 0:
+		m["attempts"] = it.Begun
+	}
+	if it.Receipt != nil && it.Receipt.Data[DataPeople] != "" {
+		m["told"] = clip(it.Receipt.Data[DataPeople])
 	}
 	if len(it.Facts) > 0 {
 		m["evidence"] = factMap(it.Facts)
@@ -187,7 +201,7 @@ func itemContext(it Item) map[string]any {
 func factMap(facts []Fact) map[string]any {
 	m := map[string]any{}
 	for _, f := range facts {
-		m[f.Name] = f.Value
+		m[f.Name] = clip(f.Value)
 	}
 	return m
 }

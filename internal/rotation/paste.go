@@ -173,7 +173,7 @@ func (e *Engine) Paste(ctx context.Context, by Actor, id ID, keyID, secretKey se
 	case err != nil:
 		return Paste{}, err
 	}
-	e.cfg.Log.InfoContext(ctx, "pair sealed", slog.String("rotation", string(id)), slog.Int("candidate", got.Sealed.N), slog.Bool("again", got.Again))
+	e.cfg.Log.InfoContext(ctx, "pair sealed", slog.String("rotation", string(id)), slog.String("step", string(StepGenerate)), slog.Int("candidate", got.Sealed.N), slog.Bool("again", got.Again))
 	return got, e.readBack(ctx, r, got.Sealed, p)
 }
 

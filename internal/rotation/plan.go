@@ -104,7 +104,7 @@ func (r *Rotation) begins(p planned) bool {
 // row, no step.
 func (e *Engine) do(ctx context.Context, f *flight, p planned, resumed bool) {
 	log := e.cfg.Log.With(slog.String("rotation", string(f.id)), slog.String("step", string(p.Name)))
-	began, round := false, 0
+	began, again, round := false, false, 0
 	err := f.run.update(ctx, func(cur *Rotation, c *change) error {
 		c.quiet = true
 		if began = cur.begins(p); !began {
@@ -116,7 +116,7 @@ func (e *Engine) do(ctx context.Context, f *flight, p planned, resumed bool) {
 			c.quiet = false
 			cur.enter(c, p.Name, bot(), e.now())
 		case resumed:
-			c.quiet = false
+			c.quiet, again = false, true
 			c.add(cur, p.Name, bot(), "secret.rotate.step", map[string]any{"state": "resumed"})
 		}
 		round = s.Round
@@ -133,8 +133,10 @@ func (e *Engine) do(ctx context.Context, f *flight, p planned, resumed bool) {
 		return
 	}
 	f.news(p.Name, nil)
+	if again {
+		log.InfoContext(ctx, "step resumed", slog.Int("round", round))
+	}
 	f.enter(round) // after the commit: whoever looks before it must not find the flight ahead of the rotation
-	log.InfoContext(ctx, "step running")
 	err = p.Do(ctx, f)
 	if ctx.Err() != nil {
 		return // the bot stops or the rotation moved on; the step is resumed from what is stored
@@ -145,18 +147,18 @@ func (e *Engine) do(ctx context.Context, f *flight, p planned, resumed bool) {
 // land stores how a step ended, unless it or a person moved the rotation
 // elsewhere already.
 func (e *Engine) land(ctx context.Context, f *flight, failure error, log *slog.Logger) {
-	state := Done
+	failed := false
 	stored := f.update(ctx, func(cur *Rotation, c *change) error {
 		s, now := cur.Step(f.name), e.now()
 		switch {
 		case f.name == StepValidate && slices.ContainsFunc(cur.Candidates, untried): // pasted since the last round: go on with it
-			state, c.quiet = Running, true
+			c.quiet = true
 		case failure != nil: // errMoved with the step still running is a bug that must show
-			state = Failed
+			failed = true
 			s.State, s.Problem, s.Ended, s.WaitsFor = Failed, problemOf(failure), now, cur.Operator.ID
 			c.add(cur, f.name, bot(), "secret.rotate.failed", stepContext(s))
 		case s.pendingItems(): // a person had one done again meanwhile: the step goes on
-			state, c.quiet = Running, true
+			c.quiet = true
 		default:
 			cur.leave(c, f.name, bot(), now)
 		}
@@ -164,14 +166,12 @@ func (e *Engine) land(ctx context.Context, f *flight, failure error, log *slog.L
 	})
 	switch {
 	case errors.Is(stored, errMoved):
-		log.InfoContext(ctx, "step moved on")
+		log.DebugContext(ctx, "step moved on")
 	case stored != nil:
 		log.ErrorContext(ctx, "step could not be recorded", errAttr(stored))
 		sleep(ctx, time.Second) // the step begins again at once; a broken disk must not be hammered
-	case state == Failed:
+	case failed:
 		log.ErrorContext(ctx, "step failed", errAttr(failure))
-	default:
-		log.InfoContext(ctx, "step over", slog.String("state", string(state)))
 	}
 }
 

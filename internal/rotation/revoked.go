@@ -10,6 +10,9 @@ import (
 	"github.com/raxx-app/keyturn/internal/fault"
 )
 
+// kindOldPair is the kind of an item that is a superseded pair.
+const kindOldPair = "old_pair"
+
 // revoked is step 7 (R58–R60): there is nothing to revoke, generation did it;
 // this proves it. Every superseded pair must be rejected while the new one
 // works in the same round. A pair that still answers is an alarm, and one that
@@ -69,7 +72,7 @@ func (e *Engine) provenDead(ctx context.Context, f *flight, field string, pair P
 	if err != nil {
 		return err
 	}
-	if err := e.setItem(ctx, f, field, func(_ *Rotation, it *Item) { it.Kind, it.State = "old_pair", Running }); err != nil {
+	if err := e.setItem(ctx, f, field, func(_ *Rotation, it *Item) { it.Kind, it.State = kindOldPair, Running }); err != nil {
 		return err
 	}
 	tries := 0

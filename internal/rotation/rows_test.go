@@ -41,6 +41,7 @@ func TestTable32(t *testing.T) {
 		{name: "newer account, old valid", account: fresh, old: "valid", want: asks, reason: "wrong_account"},
 		{name: "older account, old valid", account: older, old: "valid", want: asks, reason: "wrong_account"},
 		{name: "older account, old unknown", account: older, old: "unknown", want: waits, reason: "old_unknown"},
+		{name: "newer account, old unknown", account: fresh, old: "unknown", want: waits, reason: "old_unknown"},
 		{name: "rejected, old rejected", account: same, old: "rejected", pair: "rejected", want: asks, reason: "rejected"},
 		{name: "rejected, old valid", account: same, old: "valid", pair: "rejected", want: asks, reason: "rejected"},
 		{name: "rejected, old unknown", account: same, old: "unknown", pair: "rejected", want: asks, reason: "rejected"},

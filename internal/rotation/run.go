@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -21,6 +22,7 @@ type run struct {
 	led  *ledger
 	set  *KeySet
 	tell func(ID) // called after each commit
+	log  *slog.Logger
 
 	mu      sync.Mutex
 	cur     Rotation
@@ -37,8 +39,8 @@ type request struct {
 	done  chan struct{}
 }
 
-func newRun(led *ledger, set *KeySet, r Rotation, tell func(ID)) *run {
-	return &run{id: r.ID, led: led, set: set, cur: r, tell: tell, changed: make(chan struct{}), said: map[StepName]string{}}
+func newRun(led *ledger, set *KeySet, r Rotation, tell func(ID), log *slog.Logger) *run {
+	return &run{id: r.ID, led: led, set: set, cur: r, tell: tell, log: log, changed: make(chan struct{}), said: map[StepName]string{}}
 }
 
 // look returns the rotation as committed, and a channel that is closed when it
@@ -108,6 +110,9 @@ func (r *run) update(ctx context.Context, apply func(*Rotation, *change) error) 
 		next := r.cur
 		r.mu.Unlock()
 		committed, loud := r.commit(context.WithoutCancel(ctx), batch, next)
+		if committed != nil {
+			logChanges(ctx, r.log, &next, committed)
+		}
 		r.mu.Lock()
 		if committed != nil {
 			r.cur = *committed
@@ -185,6 +190,7 @@ func clone(r Rotation) Rotation {
 		r.Steps[i].Items = slices.Clone(r.Steps[i].Items)
 	}
 	r.Candidates = slices.Clone(r.Candidates)
+	r.Takeovers = slices.Clone(r.Takeovers)
 	r.Deviations = slices.Clone(r.Deviations)
 	r.Ticks = slices.Clone(r.Ticks)
 	r.Presses = slices.Clone(r.Presses)

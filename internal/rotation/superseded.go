@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -42,7 +43,7 @@ func (e *Engine) watchingNew(ctx context.Context, f *flight) (stop func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := e.watchNew(ctx, f); err != nil && ctx.Err() == nil && !errors.Is(err, errMoved) {
-			e.cfg.Log.ErrorContext(ctx, "new pair cannot be watched", errAttr(err))
+			e.cfg.Log.ErrorContext(ctx, "new pair cannot be watched", slog.String("rotation", string(f.id)), slog.String("step", string(f.name)), errAttr(err))
 		}
 	})
 	return func() {

@@ -61,6 +61,7 @@ func Triggers() []Trigger {
 type Actor struct {
 	ID    string // Slack user ID, "local:<login>", or BotActor
 	Admin string // audit name (R62): what admin_ids maps ID to; ID itself if nothing does
+	Role  string `json:",omitempty"` // as what they were let in: "ops", "ops, on-call", ActedBreakGlass; "": not known
 }
 
 // BotActor is the ID under which the bot acts by itself.
@@ -128,6 +129,7 @@ type Item struct {
 	Facts   []Fact    `json:"facts,omitempty"`
 	Counts  bool      `json:"counts,omitempty"` // for the exposed time
 	Tries   int       `json:"tries,omitempty"`
+	Begun   int       `json:"begun,omitempty"` // attempts of all rounds
 	Round   int       `json:"round,omitempty"` // how often a person had it done again
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
@@ -249,7 +251,9 @@ type Rotation struct {
 	Trigger  Trigger `json:"trigger"`
 	Reason   string  `json:"reason,omitempty"`
 	Operator Actor   `json:"operator"`
-	Visitor  Actor   `json:"visitor,omitzero"` // the last person at step 2
+	Opener   Actor   `json:"opener,omitzero"`     // who opened it; nobody: an older version did, which kept no note of it
+	AskedFor Trigger `json:"asked_for,omitempty"` // what it was opened for, or else was first said in step 1; "": nothing yet
+	Visitor  Actor   `json:"visitor,omitzero"`    // the last person at step 2
 	Outcome  Outcome `json:"outcome,omitempty"`
 
 	Opened time.Time `json:"opened"`
@@ -282,6 +286,7 @@ type Rotation struct {
 	VerifiedAt    time.Time `json:"verified_at,omitzero"`    // last consumer that counts
 
 	Order      *TestOrder  `json:"order,omitempty"`
+	Takeovers  []Takeover  `json:"takeovers,omitempty"`
 	Deviations []Deviation `json:"deviations,omitempty"`
 	Presses    []Press     `json:"presses,omitempty"` // what people pressed, oldest first
 	Summary    *Summary    `json:"summary,omitempty"` // with Completed

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,10 +127,11 @@ func (e *Engine) force(ctx context.Context, by Actor, id ID, p Pair, why string,
 	return r.update(ctx, func(cur *Rotation, c *change) error {
 		now := e.now()
 		if cur.Operator.ID == BotActor {
-			cur.takenBy(by)
+			cur.takenBy(by, why, now)
 		}
 		if !cur.Step(StepPrecheck).State.Settled() {
 			cur.Trigger, cur.Reason = TriggerReset, why
+			cur.AskedFor = cmp.Or(cur.AskedFor, TriggerReset)
 			c.add(cur, StepPrecheck, by, "secret.rotate.forced", map[string]any{"why": why})
 			cur.leaveForced(c, by, now)
 		}

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/raxx-app/keyturn/internal/fault"
 	"github.com/raxx-app/keyturn/internal/rotation"
 	"github.com/raxx-app/keyturn/internal/secret"
@@ -267,6 +269,14 @@ func TestFirstUse(t *testing.T) {
 		b.holds(live, "api", "ci")
 		if s := r.Step(rotation.StepRevoked); s.State != rotation.Skipped || s.Note == "" {
 			t.Errorf("step 7 = %s (%q), want skipped with why", s.State, s.Note)
+		}
+		m := b.record(id)
+		steps, _ := m["steps"].(map[string]any)
+		if s, _ := steps["revoked"].(map[string]any); s["state"] != "skipped" || s["why"] != r.Step(rotation.StepRevoked).Note {
+			t.Errorf("the record of step 7 is %v, want skipped with why", s)
+		}
+		if diff := cmp.Diff(map[string]any{}, m["lifecycle"].(map[string]any)["old"]); diff != "" { //nolint:forcetypeassert // a test
+			t.Errorf("a pair that nobody knew has a life (-want +got)\n%s", diff)
 		}
 	})
 }

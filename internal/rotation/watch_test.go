@@ -13,7 +13,7 @@ import (
 func TestWatchTellsOnce(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	e := &Engine{cfg: Config{Log: slog.New(slog.NewTextHandler(&log, nil))}}
+	out := slog.New(slog.NewTextHandler(&log, nil))
 	told := ""
 	for _, tt := range []struct {
 		err  error
@@ -28,7 +28,7 @@ func TestWatchTellsOnce(t *testing.T) {
 		{errOver, 3},
 		{errors.New("page 17 is damaged"), 4},
 	} {
-		told = e.tellOnce(t.Context(), told, tt.err)
+		told = tellOnce(t.Context(), out, told, tt.err)
 		if got := strings.Count(log.String(), "old pair cannot be watched"); got != tt.want {
 			t.Errorf("after %v: %d lines, want %d", tt.err, got, tt.want)
 		}
@@ -39,7 +39,7 @@ func TestWatchTellsOnce(t *testing.T) {
 // second; another step, or having begun, makes it news again.
 func TestStepThatCannotBeginTellsOnce(t *testing.T) {
 	t.Parallel()
-	r := newRun(nil, nil, Rotation{}, nil)
+	r := newRun(nil, nil, Rotation{}, nil, slog.New(slog.DiscardHandler))
 	for i, tt := range []struct {
 		step StepName
 		err  error
