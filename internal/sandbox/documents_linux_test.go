@@ -221,8 +221,13 @@ func TestDocumentedCommands(t *testing.T) {
 	if err != nil {
 		t.Fatalf("#ops has no anchor: %v", err)
 	}
+	rows, err := d.auditRows(d.ctx)
+	if err != nil || len(rows) == 0 {
+		t.Fatalf("%d audit rows, %v", len(rows), err)
+	}
+	fill := strings.NewReplacer(anchorHere, anchorText.FindStringSubmatch(last.Visible())[1], rotationHere, rows[len(rows)-1].Rotation)
 	for _, c := range besideBot {
-		c.as = strings.Replace(c.line(), anchorHere, anchorText.FindStringSubmatch(last.Visible())[1], 1)
+		c.as = fill.Replace(c.line())
 		k.types(t, c)
 	}
 	if err := d.end(); err != nil {

@@ -24,11 +24,12 @@ type written struct {
 // wholePair, as keys, are those of the new pair.
 const wholePair = "the pair"
 
-// The name of the file that bot backup writes, and of the rotation's anchor: the
-// test fills that in.
+// The name of the file that bot backup writes, and what the test fills in: the
+// rotation's anchor and its ID.
 const (
-	copied     = "copy.db"
-	anchorHere = "@anchor@"
+	copied       = "copy.db"
+	anchorHere   = "@anchor@"
+	rotationHere = "@rotation@"
 )
 
 // stepTwo are the commands for a rotation that was begun in Slack and waits for
@@ -49,6 +50,8 @@ var besideBot = []written{
 	{text: "sudo bot status --config /etc/keyturn/bot.yml", says: KeySet},
 	{text: "bot audit verify", says: "intact: "},
 	{text: "bot audit verify --anchor SEQ:HASH", as: "bot audit verify --anchor " + anchorHere, says: "the anchor agrees"},
+	{text: "bot audit show ID", as: "bot audit show " + rotationHere, says: `"outcome":"completed"`},
+	{text: "bot audit pack ID", as: "bot audit pack " + rotationHere, says: "completed; check it with: bot audit verify"},
 	{text: "bot doctor", says: " 0 fail"},
 	{text: "bot backup", as: "bot backup " + copied, says: copied},
 	{text: "bot init", as: "bot init anew", says: "anew/bot.yml"},
