@@ -168,12 +168,6 @@ func TestCorruptWhileItRuns(t *testing.T) {
 	d.finish(t)
 }
 
-// hasFields reports whether the view is the one in which keys are typed.
-func hasFields(d *drill) bool {
-	v, ok := d.Slack.Modal(Ada)
-	return ok && hasKeyFields(v)
-}
-
 // refused generates, submits the pair, and wants it not to be taken in, with
 // says under the field.
 func (d *drill) refused(t *testing.T, says string) {
@@ -185,20 +179,6 @@ func (d *drill) refused(t *testing.T, says string) {
 	got, err := d.submit(d.ctx)
 	if shown := fmt.Sprint(got.Errors); err != nil || d.sealed || !strings.Contains(shown, says) {
 		t.Errorf("submit = %v, sealed = %t, and under the fields stands %s, want not sealed and %q", err, d.sealed, shown, says)
-	}
-}
-
-// to plays the rotation until ok.
-func (d *drill) to(ok func(*drill) bool) error {
-	_, err := d.until(moment{name: "where it is wanted", people: ok})
-	return err
-}
-
-// finish plays the rest.
-func (d *drill) finish(t *testing.T) {
-	t.Helper()
-	if wrong := wrongOnes(d.whole()); len(wrong) > 0 {
-		t.Error(d.report(wrong))
 	}
 }
 

@@ -151,3 +151,23 @@ func TestDrillFinds(t *testing.T) {
 		}
 	}
 }
+
+// to plays the rotation until ok.
+func (d *drill) to(ok func(*drill) bool) error {
+	_, err := d.until(moment{name: "where it is wanted", people: ok})
+	return err
+}
+
+// finish plays the rest.
+func (d *drill) finish(t *testing.T) {
+	t.Helper()
+	if wrong := wrongOnes(d.whole()); len(wrong) > 0 {
+		t.Error(d.report(wrong))
+	}
+}
+
+// hasFields reports whether the view is the one in which keys are typed.
+func hasFields(d *drill) bool {
+	v, ok := d.Slack.Modal(Ada)
+	return ok && hasKeyFields(v)
+}
