@@ -29,7 +29,7 @@ import (
 type sandboxed struct {
 	*sandbox.World
 	opts app.Options
-	log  *lockedBuffer
+	log  *journal
 }
 
 func newSandboxed(t *testing.T) *sandboxed {
@@ -47,7 +47,7 @@ func newSandboxed(t *testing.T) *sandboxed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &sandboxed{World: w, log: &lockedBuffer{}}
+	b := &sandboxed{World: w, log: &journal{}}
 	b.opts = app.Options{Config: cfg, Now: time.Now, Log: slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	return b
 }
@@ -280,24 +280,6 @@ func (s countingStore) Txn(ctx context.Context, conds []rotation.Cond, then []ro
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// A lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // A cancelling store has the bot told to stop while it reads what is open.
 type cancelling struct {

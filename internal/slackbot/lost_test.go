@@ -19,11 +19,10 @@ import (
 	"github.com/raxx-app/keyturn/internal/sim/slacksim"
 )
 
-// R3: a view that is open does not go on showing a rotation to somebody who has
-// left ops: the next change takes it away, also where keys are typed, and nothing
-// is drawn into it after that.
-func TestOpenViewAfterTheRoleWasLost(t *testing.T) {
-	t.Parallel()
+// bothAtStepTwo is a world in which ada and eve are in ops and have the view open
+// in which the pair of a rotation is pasted.
+func bothAtStepTwo(t *testing.T) (*world, rotation.ID) {
+	t.Helper()
 	w := newWorld(t, slacksim.Config{})
 	w.slack.AddUser(slacksim.User{ID: eve})
 	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{ada, eve}})
@@ -37,6 +36,15 @@ func TestOpenViewAfterTheRoleWasLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.see(eve, "Step 2 of 8")
+	return w, id
+}
+
+// R3: a view that is open does not go on showing a rotation to somebody who has
+// left ops: the next change takes it away, also where keys are typed, and nothing
+// is drawn into it after that.
+func TestOpenViewAfterTheRoleWasLost(t *testing.T) {
+	t.Parallel()
+	w, id := bothAtStepTwo(t)
 	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{ada}})
 	w.until("eve has left ops", func() bool { return w.bot.roster.Standing(eve).Ops == commands.No })
 
@@ -69,21 +77,9 @@ func TestOpenViewAfterTheRoleWasLost(t *testing.T) {
 // there, what was typed stays.
 func TestNotTakenWhereTheInputsAreGone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, slacksim.Config{})
-	w.slack.AddUser(slacksim.User{ID: eve})
-	w.slack.AddGroup(slacksim.Group{ID: opsGroup, Users: []string{ada, eve}})
-	w.slack.AddChannel(slacksim.Channel{ID: opsChannel, Members: []string{w.slack.Config().BotUserID, ada, eve}})
-	w.start()
-	w.until("eve is known", func() bool { return w.bot.roster.Standing(eve).Ops == commands.Yes })
-	id := w.atStepTwo()
+	w, id := bothAtStepTwo(t)
 	release := w.shop.holdVault()
 	defer release()
-	ctx, cancel := w.ctx()
-	defer cancel()
-	if _, err := w.slack.Command(ctx, eve, opsChannel, command, "prod"); err != nil {
-		t.Fatal(err)
-	}
-	w.see(eve, "Step 2 of 8")
 	open, _ := w.slack.Modal(eve)
 	call := slack.InteractionCallback{View: slack.View{ID: open.ID, State: filledIn(rotation.Pair{KeyID: secret.New("PKHALF")})}}
 	submit := func() (errs int, shown string) {
